@@ -1,0 +1,70 @@
+#pragma once
+// Files with every return value checked. Reading foreign bytes goes by position and length against the size seen
+// at opening; writing is durable only after `sync`.
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace granule {
+
+/// Writing failed: path, what was tried and the system's reason (disk full, no permission ...).
+class OutputError : public std::runtime_error {
+ public:
+  OutputError(const std::string& path, const std::string& action, int error_number);
+};
+
+/// A regular file open for reading.
+class ReadFile {
+ public:
+  /// Throws InputError if it cannot be opened or is no regular file.
+  explicit ReadFile(const std::string& path);
+  ~ReadFile();
+  ReadFile(const ReadFile&) = delete;
+  ReadFile& operator=(const ReadFile&) = delete;
+  ReadFile(ReadFile&& other) noexcept;
+
+  const std::string& path() const { return path_; }
+  /// Bytes at the time of opening.
+  uint64_t size() const { return size_; }
+  /// Fills all of `bytes` from `offset`; throws InputError if the file does not hold them.
+  void read_at(uint64_t offset, void* bytes, size_t count) const;
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+};
+
+/// A new file, written from front to back. Not durable before `sync`.
+class WriteFile {
+ public:
+  /// Creates or empties `path`; throws OutputError.
+  explicit WriteFile(const std::string& path);
+  ~WriteFile();
+  WriteFile(const WriteFile&) = delete;
+  WriteFile& operator=(const WriteFile&) = delete;
+
+  uint64_t size() const { return size_; }
+  void append(const void* bytes, size_t count);
+  void append(std::string_view text) { append(text.data(), text.size()); }
+  /// Flushes to the device and closes; throws OutputError.
+  void sync();
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  uint64_t size_ = 0;
+};
+
+/// The whole file; throws InputError if it is larger than `max_bytes`.
+std::string read_text_file(const std::string& path, uint64_t max_bytes);
+/// Through a temporary file beside it, fsync and rename: readers see the old text or the new one.
+void write_text_file_durably(const std::string& path, std::string_view text);
+/// rename(2) and fsync of the directory that holds `to`.
+void rename_durably(const std::string& from, const std::string& to);
+void sync_directory(const std::string& path);
+
+}  // namespace granule

@@ -1,0 +1,66 @@
+#pragma once
+// What ranks say to one another. One communicator = one fixed group of ranks with one ordered queue.
+//
+// The order law: all ranks of a group issue the same collectives in the same order, also with nothing to send.
+// Sums are taken in rank order, so a result is the same in every run and on every rank.
+// Every collective is entered in the CollectiveLog, where the hang watchdog reads who waits for what.
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace granule {
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  /// Mesh axis or purpose, for messages: "world", "expert", "data" ...
+  const std::string& name() const { return name_; }
+
+  /// Elementwise sum over ranks, in place; fp32, fp64 or int64, contiguous.
+  void all_reduce_sum(at::Tensor& tensor);
+  /// Elementwise maximum over ranks, in place.
+  void all_reduce_max(at::Tensor& tensor);
+  int64_t all_reduce_sum(int64_t value);
+  int64_t all_reduce_max(int64_t value);
+
+  /// `all` [size * n] receives every rank's `mine` [n], in rank order. `mine` may be the rank's slice of `all`.
+  void all_gather(const at::Tensor& mine, at::Tensor& all);
+  /// `mine` [n] receives the rank's slice of the sum over ranks of `all` [size * n]. `mine` may be that slice.
+  void reduce_scatter_sum(const at::Tensor& all, at::Tensor& mine);
+  /// Row r of `received` [size, ...] comes from rank r's row `rank()` of `sent` [size, ...].
+  void all_to_all(const at::Tensor& sent, at::Tensor& received);
+  /// The first `send_rows[0]` rows of `sent` go to rank 0, the next `send_rows[1]` to rank 1 ...; `received` holds
+  /// `receive_rows[r]` rows of rank r, in rank order. Any dtype; a row is `sent[i]`. Counts may be zero.
+  void all_to_all_rows(const at::Tensor& sent, std::span<const int64_t> send_rows, at::Tensor& received,
+                       std::span<const int64_t> receive_rows);
+  void broadcast(at::Tensor& tensor, int root);
+  /// Every rank's bytes, in rank order; lengths may differ. For small host data.
+  std::vector<std::string> all_gather_bytes(const std::string& mine);
+  void barrier();
+
+ protected:
+  Communicator(std::string name, int rank, int size) : name_(std::move(name)), rank_(rank), size_(size) {}
+
+  /// The backend's part: plain bytes. `counts` and `displacements` are in bytes.
+  virtual void all_to_all_bytes(const void* sent, std::span<const int64_t> send_counts, void* received,
+                                std::span<const int64_t> receive_counts) = 0;
+  virtual void all_gather_equal_bytes(const void* mine, int64_t count, void* all) = 0;
+  virtual void broadcast_bytes(void* bytes, int64_t count, int root) = 0;
+  virtual void wait_for_all() = 0;
+
+ private:
+  std::string name_;
+  int rank_;
+  int size_;
+};
+
+}  // namespace granule
