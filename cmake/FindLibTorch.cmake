@@ -16,7 +16,7 @@ find_library(LibTorch_C10_CUDA c10_cuda PATHS ${GRANULE_LIBTORCH}/lib NO_DEFAULT
 find_library(LibTorch_CUDA torch_cuda PATHS ${GRANULE_LIBTORCH}/lib NO_DEFAULT_PATH)
 
 if(LibTorch_INCLUDE_DIR)
-  file(STRINGS ${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h version_line REGEX "define TORCH_VERSION ")
+  file(STRINGS ${LibTorch_INCLUDE_DIR}/torch/headeronly/version.h version_line REGEX "\"[0-9]+\\.[0-9]+\\.[0-9]+\"")
   string(REGEX MATCH "[0-9]+\\.[0-9]+\\.[0-9]+" LibTorch_VERSION "${version_line}")
 endif()
 
