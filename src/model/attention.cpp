@@ -1,0 +1,54 @@
+#include "model/attention.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "ops/attention.h"
+
+namespace granule {
+
+Attention::Attention(const ModelConfig& config, at::TensorOptions options)
+    : head_dim_(config.head_dim_used()), rope_theta_(config.rope_theta) {
+  const int64_t query_size = config.num_attention_heads * head_dim_;
+  const int64_t key_size = config.num_key_value_heads_used() * head_dim_;
+  query_ = register_module("q_proj", std::make_shared<Linear>(config.hidden_size, query_size, options));
+  key_ = register_module("k_proj", std::make_shared<Linear>(config.hidden_size, key_size, options));
+  value_ = register_module("v_proj", std::make_shared<Linear>(config.hidden_size, key_size, options));
+  output_ = register_module("o_proj", std::make_shared<Linear>(query_size, config.hidden_size, options));
+}
+
+at::Tensor Attention::forward(const at::Tensor& x_TD, const SequenceLayout& layout) const {
+  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, layout);
+  const auto mixed_BSHd = causal_attention(query_BSHd, key_BSGd, value_BSGd, layout.segment_BS);
+  return output_->forward(mixed_BSHd.reshape({layout.num_tokens(), -1}));
+}
+
+at::Tensor Attention::forward_cached(const at::Tensor& x_TD, const SequenceLayout& layout,
+                                     KeyValueCache& cache) const {
+  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, layout);
+  const bool first = !cache.key_BPGd.defined();
+  cache.key_BPGd = first ? key_BSGd : at::cat({cache.key_BPGd, key_BSGd}, 1);
+  cache.value_BPGd = first ? value_BSGd : at::cat({cache.value_BPGd, value_BSGd}, 1);
+  const auto mixed_BSHd = cached_attention(query_BSHd, cache.key_BPGd, cache.value_BPGd);
+  return output_->forward(mixed_BSHd.reshape({layout.num_tokens(), -1}));
+}
+
+Attention::Heads Attention::project(const at::Tensor& x_TD, const SequenceLayout& layout) const {
+  const auto by_head = [&](const at::Tensor& projected) {
+    return projected.view({layout.batch, layout.length, -1, head_dim_});
+  };
+  const auto& table = rotary_for(layout);
+  return {apply_rotary(by_head(query_->forward(x_TD)), layout.position_BS, table),
+          apply_rotary(by_head(key_->forward(x_TD)), layout.position_BS, table),
+          by_head(value_->forward(x_TD))};
+}
+
+const RotaryTable& Attention::rotary_for(const SequenceLayout& layout) const {
+  const int64_t needed = layout.position_BS.max().item<int64_t>() + 1;
+  if (!rotary_.cos_Pd.defined() || rotary_.cos_Pd.size(0) < needed) {
+    rotary_ = make_rotary_table(std::max<int64_t>(needed, 2 * layout.length), head_dim_, rope_theta_);
+  }
+  return rotary_;
+}
+
+}  // namespace granule

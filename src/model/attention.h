@@ -1,0 +1,44 @@
+#pragma once
+// Multi-head attention with grouped keys and values and rotary positions; a key-value cache for generation.
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <memory>
+
+#include "model/forward_context.h"
+#include "model/linear.h"
+#include "model/model_config.h"
+#include "ops/rotary.h"
+
+namespace granule {
+
+/// Keys and values of the tokens seen so far, one layer's.
+struct KeyValueCache {
+  at::Tensor key_BPGd;  ///< [B, positions so far, key heads, head_dim]; undefined before the first token
+  at::Tensor value_BPGd;
+};
+
+class Attention : public torch::nn::Module {
+ public:
+  Attention(const ModelConfig& config, at::TensorOptions options);
+
+  at::Tensor forward(const at::Tensor& x_TD, const SequenceLayout& layout) const;
+  /// Without gradients: the layout's positions follow those in `cache`, which grows by them.
+  at::Tensor forward_cached(const at::Tensor& x_TD, const SequenceLayout& layout, KeyValueCache& cache) const;
+
+ private:
+  struct Heads {
+    at::Tensor query_BSHd, key_BSGd, value_BSGd;
+  };
+  Heads project(const at::Tensor& x_TD, const SequenceLayout& layout) const;
+  /// cos and sin up to the layout's last position; made again when a longer sequence comes.
+  const RotaryTable& rotary_for(const SequenceLayout& layout) const;
+
+  int64_t head_dim_;
+  double rope_theta_;
+  mutable RotaryTable rotary_;
+  std::shared_ptr<Linear> query_, key_, value_, output_;
+};
+
+}  // namespace granule

@@ -1,0 +1,69 @@
+#include "model/dispatcher.h"
+
+#include <ATen/ATen.h>
+
+#include <numeric>
+
+#include "base/check.h"
+#include "comm/autograd_collectives.h"
+
+namespace granule {
+
+namespace {
+
+// rows_rE[r][e]: rows that rank r sends for our local expert e; they arrive rank by rank, expert by expert.
+at::Tensor local_expert_of_rows(const at::Tensor& rows_re) {
+  const auto [ranks, experts] = get_shape<2>(rows_re);
+  return at::repeat_interleave(at::arange(experts, at::kLong).repeat({ranks}), rows_re.reshape({-1}));
+}
+
+// Undoes the sorting of `order`, whose rows have one slot each.
+RowOrder inverse(const RowOrder& order) {
+  return {order.position_TK.flatten(), order.source_N.unsqueeze(1), {order.num_rows()}};
+}
+
+std::vector<int64_t> to_vector(const at::Tensor& values) {
+  const auto* begin = values.data_ptr<int64_t>();
+  return {begin, begin + values.numel()};
+}
+
+}  // namespace
+
+Dispatcher::Dispatcher(Communicator& group, int64_t num_experts)
+    : group_(group),
+      num_experts_(num_experts),
+      num_local_experts_(num_experts / group.size()),
+      first_expert_(group.rank() * num_local_experts_) {
+  CHECK(num_experts % group.size() == 0, num_experts, " experts on ", group.size(), " ranks");
+}
+
+DispatchPlan Dispatcher::plan(const at::Tensor& expert_TK) const {
+  DispatchPlan plan;
+  plan.by_expert = order_rows(expert_TK, num_experts_);
+  if (group_.size() == 1) {
+    plan.by_local_expert = plan.by_expert;
+    return plan;
+  }
+  auto send_re = at::empty({group_.size(), num_local_experts_}, at::kLong);
+  std::adjacent_difference(plan.by_expert.end_G.begin(), plan.by_expert.end_G.end(), send_re.data_ptr<int64_t>());
+  auto receive_re = at::empty_like(send_re);
+  group_.all_to_all(send_re, receive_re);
+  plan.send_rows = to_vector(send_re.sum(1));
+  plan.receive_rows = to_vector(receive_re.sum(1));
+  plan.by_local_expert = order_rows(local_expert_of_rows(receive_re).unsqueeze(1), num_local_experts_);
+  return plan;
+}
+
+at::Tensor Dispatcher::dispatch(const at::Tensor& x_TD, const DispatchPlan& plan) const {
+  if (group_.size() == 1) return x_TD;
+  return all_to_all_rows(group_, gather_rows(x_TD, plan.by_expert), plan.send_rows, plan.receive_rows);
+}
+
+at::Tensor Dispatcher::combine(const at::Tensor& y_RD, const DispatchPlan& plan, const at::Tensor& gate_TK) const {
+  if (group_.size() == 1) return combine_rows(y_RD, plan.by_expert, gate_TK);
+  const auto as_received_RD = gather_rows(y_RD, inverse(plan.by_local_expert));
+  const auto y_ND = all_to_all_rows(group_, as_received_RD, plan.receive_rows, plan.send_rows);
+  return combine_rows(y_ND, plan.by_expert, gate_TK);
+}
+
+}  // namespace granule

@@ -1,0 +1,93 @@
+#include "model/transformer.h"
+
+#include <ATen/ATen.h>
+
+#include "base/check.h"
+#include "model/initialize.h"
+#include "model/recompute.h"
+#include "ops/cross_entropy.h"
+
+namespace granule {
+
+namespace {
+
+// A module that is nothing but a name for those inside.
+class Named : public torch::nn::Module {};
+
+class Embedding : public torch::nn::Module {
+ public:
+  Embedding(int64_t rows, int64_t width, at::TensorOptions options) {
+    weight = register_parameter("weight", at::empty({rows, width}, options));
+  }
+  at::Tensor weight;
+};
+
+}  // namespace
+
+Transformer::Transformer(const ModelConfig& config, Communicator& expert_group, at::ScalarType dtype,
+                         c10::Device device)
+    : config_(config) {
+  const auto options = at::TensorOptions(device).dtype(dtype);
+  const auto fp32_options = options.dtype(dtype == at::kDouble ? at::kDouble : at::kFloat);
+  first_local_expert_ = expert_group.rank() * (config.router.n_routed_experts / expert_group.size());
+
+  trunk_ = register_module("model", std::make_shared<Named>());
+  embedding_VD_ = trunk_->register_module("embed_tokens", std::make_shared<Embedding>(
+                                                              config.vocab_size, config.hidden_size, options))
+                      ->weight;
+  auto layers = trunk_->register_module("layers", std::make_shared<Named>());
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    blocks_.push_back(layers->register_module(
+        std::to_string(layer), std::make_shared<Block>(config, layer, expert_group, options, fp32_options)));
+  }
+  final_norm_ = trunk_->register_module(
+      "norm", std::make_shared<RmsNorm>(config.hidden_size, config.rms_norm_eps, fp32_options));
+  if (!config.tie_word_embeddings) {
+    head_ = register_module("lm_head", std::make_shared<Linear>(config.hidden_size, config.vocab_size, options));
+  }
+}
+
+TransformerOutput Transformer::forward(const at::Tensor& token_BS, const ForwardContext& context) const {
+  TransformerOutput output;
+  auto x_TD = at::embedding(embedding_VD_, token_BS.flatten());
+  for (const auto& block : blocks_) {
+    const auto from_block =
+        context.recompute ? recomputed_forward(*block, x_TD, context) : block->forward(x_TD, context, {});
+    x_TD = from_block.y_TD;
+    if (!from_block.balance_loss.defined()) continue;
+    output.balance_loss = output.balance_loss.defined() ? output.balance_loss + from_block.balance_loss
+                                                        : from_block.balance_loss;
+  }
+  output.hidden_TD = final_norm_->forward(x_TD);
+  return output;
+}
+
+at::Tensor Transformer::token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
+                                     const at::Tensor& mask_T) const {
+  return cross_entropy(hidden_TD, head_VD(), label_T, mask_T);
+}
+
+at::Tensor Transformer::next_logits(const at::Tensor& token_BS, GenerationCache& cache) const {
+  const at::NoGradGuard no_grad;
+  const auto [B, S] = get_shape<2>(token_BS);
+  cache.resize(blocks_.size());
+  const int64_t seen = cache[0].key_BPGd.defined() ? cache[0].key_BPGd.size(1) : 0;
+  ForwardContext context;
+  context.layout = SequenceLayout::rows(B, S, seen);
+  auto x_TD = at::embedding(embedding_VD_, token_BS.flatten());
+  for (size_t i = 0; i < blocks_.size(); ++i) x_TD = blocks_[i]->forward_cached(x_TD, context, cache[i]);
+  const auto last_BD = x_TD.view({B, S, -1}).select(1, S - 1);
+  return at::linear(final_norm_->forward(last_BD), head_VD()).to(at::kFloat);
+}
+
+const at::Tensor& Transformer::head_VD() const { return head_ ? head_->weight() : embedding_VD_; }
+
+std::vector<PlacedParameter> Transformer::placed_parameters() const {
+  return place_parameters(*this, first_local_expert_);
+}
+
+void Transformer::initialize(uint64_t seed) {
+  initialize_parameters(placed_parameters(), seed, config_.initializer_range);
+}
+
+}  // namespace granule

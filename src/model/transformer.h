@@ -1,0 +1,57 @@
+#pragma once
+// The language model: embedding, blocks, final norm, head. Parameters carry Hugging Face's names; initial values
+// depend on (seed, name, element) alone, so every layout starts from the same model.
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <vector>
+
+#include "comm/placement.h"
+#include "model/block.h"
+
+namespace granule {
+
+/// One cache a block.
+using GenerationCache = std::vector<KeyValueCache>;
+
+struct TransformerOutput {
+  at::Tensor hidden_TD;     ///< after the final norm
+  at::Tensor balance_loss;  ///< scalar, summed over layers; undefined if no layer has one
+};
+
+class Transformer : public torch::nn::Module {
+ public:
+  /// Parameters are allocated, not filled. `dtype` is that of the matrices; norms and routers are fp32 (fp64 with
+  /// fp64). Experts are split over `expert_group`, which must outlive the model.
+  Transformer(const ModelConfig& config, Communicator& expert_group, at::ScalarType dtype,
+              c10::Device device = at::kCPU);
+
+  const ModelConfig& config() const { return config_; }
+
+  /// `token_BS` int64. Collective over the expert group.
+  TransformerOutput forward(const at::Tensor& token_BS, const ForwardContext& context) const;
+  /// Cross-entropy of each label, fp32 [T], 0 where `mask_T` is false.
+  at::Tensor token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T, const at::Tensor& mask_T) const;
+  /// Logits of the last of `token_BS`, fp32 [B, V]; without gradients. Collective over the expert group.
+  at::Tensor next_logits(const at::Tensor& token_BS, GenerationCache& cache) const;
+
+  /// Every parameter with placement and global names, in a fixed order.
+  std::vector<PlacedParameter> placed_parameters() const;
+  /// Norms 1, all else normal with the config's standard deviation.
+  void initialize(uint64_t seed);
+
+ private:
+  const at::Tensor& head_VD() const;
+
+  ModelConfig config_;
+  int64_t first_local_expert_ = 0;
+  std::shared_ptr<torch::nn::Module> trunk_;  // "model."
+  at::Tensor embedding_VD_;
+  std::vector<std::shared_ptr<Block>> blocks_;
+  std::shared_ptr<RmsNorm> final_norm_;
+  std::shared_ptr<Linear> head_;  // untied
+};
+
+}  // namespace granule
