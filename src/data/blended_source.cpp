@@ -1,0 +1,19 @@
+#include "data/blended_source.h"
+
+#include "base/check.h"
+
+namespace granule {
+
+BlendedSource::BlendedSource(std::vector<std::unique_ptr<SampleSource>> sources, std::vector<double> weights)
+    : sources_(std::move(sources)), blend_(std::move(weights)) {
+  for (const auto& source : sources_) {
+    CHECK(source->num_samples() == kEndless && source->seq_length() == seq_length());
+  }
+}
+
+void BlendedSource::read(int64_t index, const SampleRow& row) {
+  const auto [source, sample] = blend_.at(index);
+  sources_[source]->read(sample, row);
+}
+
+}  // namespace granule

@@ -1,0 +1,35 @@
+#pragma once
+// What a run reads: section `data` of a config.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace granule {
+
+struct DataConfig {
+  std::vector<std::string> train;
+  std::vector<double> weights;
+  std::vector<std::string> valid;
+  std::string tokenizer;
+  bool reset_attention_mask = false;
+  bool eod_mask_loss = false;
+
+  void visit(auto&& field) {
+    field("train", train, {}, "token files to train on, each as PREFIX of PREFIX.bin and PREFIX.idx");
+    field("weights", weights, {.min = 0},
+          "share of each training file in the samples; empty: by number of tokens");
+    field("valid", valid, {}, "token files to validate on, as prefixes; empty: no validation");
+    field("tokenizer", tokenizer, {}, "tokenizer.json; empty: the one beside the first token file");
+    field("reset_attention_mask", reset_attention_mask, {}, "keep attention inside a document");
+    field("eod_mask_loss", eod_mask_loss, {},
+          "no loss for guessing a document's first token from the one before it");
+  }
+
+  /// Throws ConfigError for combinations that cannot be.
+  void check() const;
+  /// The tokenizer.json to use; it need not exist. Empty if there is neither a path nor a token file.
+  std::string tokenizer_path() const;
+};
+
+}  // namespace granule

@@ -1,0 +1,58 @@
+#include "data/pretraining_source.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace granule {
+
+void read_ranges(const TokenFile& file, const std::vector<TokenRange>& ranges, const DocumentRule& rule,
+                 const SampleRow& row) {
+  int64_t num_tokens = 0;
+  for (const auto& range : ranges) num_tokens += range.count;
+  std::fill_n(row.loss_mask, num_tokens - 1, true);
+
+  int64_t position = 0;
+  int64_t segment = 0;
+  for (const auto& range : ranges) {
+    file.read(range.begin, range.count, row.token + position);
+    if (position > 0 && rule.skip_first_token) row.loss_mask[position - 1] = false;
+    // The last token of a sample is a label only.
+    const int64_t num_inputs = std::min(range.count, num_tokens - 1 - position);
+    std::fill_n(row.segment + position, num_inputs, segment);
+    position += range.count;
+    if (rule.keep_apart) ++segment;
+  }
+}
+
+PretrainingSource::PretrainingSource(TokenFile file, int64_t seq_length, uint64_t seed, std::string name,
+                                     DocumentRule rule)
+    : file_(std::move(file)),
+      seq_length_(seq_length),
+      seed_(seed),
+      name_(std::move(name)),
+      rule_(rule),
+      samples_per_epoch_(EpochOrder::num_samples(file_, seq_length)) {
+  if (samples_per_epoch_ == 0) {
+    throw InputError(file_.prefix(), "holds ", file_.num_tokens(), " tokens, one sample takes ",
+                     seq_length + 1);
+  }
+}
+
+void PretrainingSource::read(int64_t index, const SampleRow& row) {
+  CHECK(index >= 0, "sample ", index);
+  const auto& order = order_of(index / samples_per_epoch_);
+  read_ranges(file_, order.sample(index % samples_per_epoch_), rule_, row);
+}
+
+const EpochOrder& PretrainingSource::order_of(int64_t epoch) {
+  for (const auto& cached : orders_) {
+    if (cached.epoch == epoch) return cached.order;
+  }
+  // Two, because a batch may reach from one epoch into the next.
+  if (orders_.size() == 2) orders_.pop_front();
+  orders_.push_back({epoch, EpochOrder(file_, seq_length_, seed_, name_, epoch)});
+  return orders_.back().order;
+}
+
+}  // namespace granule

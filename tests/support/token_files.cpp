@@ -1,0 +1,61 @@
+#include "tests/support/token_files.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/file.h"
+#include "base/random.h"
+
+namespace granule {
+
+DataDirectory::DataDirectory()
+    : path_((std::filesystem::temp_directory_path() / "granule-data-XXXXXX").string()) {
+  CHECK(mkdtemp(path_.data()) != nullptr, path_);
+}
+
+DataDirectory::~DataDirectory() {
+  std::filesystem::remove_all(path_);
+}
+
+std::string DataDirectory::write_tokens(const std::string& name, const Documents& documents,
+                                        TokenType type) const {
+  TokenFileWriter writer(path(name), type);
+  for (const auto& document : documents) {
+    if (!document.empty()) writer.add_sequence(document);
+    writer.end_document();
+  }
+  writer.finish();
+  return path(name);
+}
+
+std::string DataDirectory::write_bytes(const std::string& name, const std::string& bytes) const {
+  std::ofstream(path(name), std::ios::binary) << bytes;
+  return path(name);
+}
+
+Documents random_documents(int64_t count, int64_t max_length, int64_t vocab_size, uint64_t seed) {
+  Documents documents;
+  for (int64_t d = 0; d < count; ++d) {
+    const RandomStream stream(seed, join_text("document/", d));
+    const auto length = 1 + stream.below(static_cast<uint64_t>(max_length), 0);
+    auto& document = documents.emplace_back();
+    for (uint64_t i = 1; i < length; ++i) {
+      document.push_back(1 + static_cast<int64_t>(stream.below(static_cast<uint64_t>(vocab_size - 1), i)));
+    }
+    document.push_back(0);
+  }
+  return documents;
+}
+
+std::vector<int64_t> joined(const Documents& documents) {
+  std::vector<int64_t> all;
+  for (const auto& document : documents) all.insert(all.end(), document.begin(), document.end());
+  return all;
+}
+
+std::string read_bytes(const std::string& path) {
+  return read_text_file(path, uint64_t{1} << 30);
+}
+
+}  // namespace granule
