@@ -1,0 +1,45 @@
+#include "train/evaluate.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "base/check.h"
+#include "train/step.h"
+
+namespace granule {
+
+Evaluation evaluate(const Transformer& model, Mesh& mesh, Loader& loader, const at::Tensor& bytes_V) {
+  const at::NoGradGuard no_grad;
+  auto& replica = mesh.replica();
+  CHECK(loader.global_batch_size() % replica.size() == 0);
+  const int64_t num_rows = loader.global_batch_size() / replica.size();
+
+  double loss_sum = 0;
+  int64_t num_tokens = 0, num_bytes = 0;
+  for (int64_t step = 0; step < loader.num_steps(); ++step) {
+    const auto rows = loader.load(step, replica.rank() * num_rows, num_rows);
+    const ForwardContext context{layout_of(rows)};
+    const auto label_T = rows.label_BS.flatten();
+    const auto mask_T = rows.loss_mask_BS.flatten();
+    const auto hidden_TD = model.forward(rows.token_BS, context).hidden_TD;
+    loss_sum += model.token_losses(hidden_TD, label_T, mask_T).sum(at::kDouble).item<double>();
+    num_tokens += mask_T.sum().item<int64_t>();
+    if (bytes_V.defined()) num_bytes += bytes_V.index({label_T.masked_select(mask_T)}).sum().item<int64_t>();
+  }
+
+  auto total = at::full({1}, loss_sum, at::kDouble);
+  replica.all_reduce_sum(total);
+  Evaluation result;
+  result.num_tokens = replica.all_reduce_sum(num_tokens);
+  result.num_bytes = replica.all_reduce_sum(num_bytes);
+  result.loss = total.item<double>() / static_cast<double>(std::max<int64_t>(1, result.num_tokens));
+  result.perplexity = std::exp(result.loss);
+  if (result.num_bytes > 0) {
+    result.bits_per_byte = total.item<double>() / (std::numbers::ln2 * static_cast<double>(result.num_bytes));
+  }
+  return result;
+}
+
+}  // namespace granule

@@ -1,0 +1,22 @@
+#pragma once
+// Loss of a model on data it does not train on, on any number of ranks with the same result.
+
+#include "comm/mesh.h"
+#include "data/loader.h"
+#include "model/transformer.h"
+
+namespace granule {
+
+struct Evaluation {
+  double loss = 0;           ///< nats per token
+  double perplexity = 0;     ///< e^loss
+  double bits_per_byte = 0;  ///< nats over (ln 2 x bytes of the labels' text); 0 if the bytes are not known
+  int64_t num_tokens = 0;
+  int64_t num_bytes = 0;
+};
+
+/// Reads all of `loader`, whose global batch is a multiple of the ranks of mesh.replica(). `bytes_V` (int64) holds
+/// the bytes of text that each id stands for; may be undefined. Collective over the world.
+Evaluation evaluate(const Transformer& model, Mesh& mesh, Loader& loader, const at::Tensor& bytes_V);
+
+}  // namespace granule

@@ -1,0 +1,47 @@
+#include "train/run_config.h"
+
+namespace granule {
+
+namespace {
+
+void check_batch(const RunConfig& config, int64_t num_ranks) {
+  const int64_t readers = num_ranks / config.parallel.pipeline;
+  const int64_t product = readers * config.train.micro_batch_size;
+  if (config.train.global_batch_size % product != 0) {
+    throw ConfigError("train.global_batch_size", config.train.global_batch_size, "must be a multiple of ", product,
+                      " = train.micro_batch_size ", config.train.micro_batch_size, " x ", readers,
+                      " ranks (data x expert)");
+  }
+}
+
+void check_experts(const RunConfig& config) {
+  const int64_t experts = config.model.router.n_routed_experts;
+  if (experts % config.parallel.expert != 0) {
+    throw ConfigError("parallel.expert", config.parallel.expert, "must divide model.n_routed_experts = ", experts);
+  }
+  if (experts == 0 && config.parallel.expert > 1) {
+    throw ConfigError("parallel.expert", config.parallel.expert,
+                      "splits routed experts over ranks, but model.n_routed_experts = 0; use parallel.data");
+  }
+}
+
+}  // namespace
+
+void RunConfig::check(int64_t num_ranks) const {
+  if (run_dir.empty()) throw ConfigError("run_dir", "\"\"", "must name a directory");
+  model.check();
+  data.check();
+  optimizer.check();
+  scheduler.check(train.train_iters);
+  parallel.check(num_ranks);
+  check_experts(*this);
+  check_batch(*this, num_ranks);
+}
+
+RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {
+  RunConfig config;
+  ConfigDocument(path, overrides).read_into<RunConfig>(config, [&](const RunConfig& read) { read.check(num_ranks); });
+  return config;
+}
+
+}  // namespace granule

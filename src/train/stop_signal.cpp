@@ -1,0 +1,32 @@
+#include "train/stop_signal.h"
+
+#include <csignal>
+
+namespace granule {
+
+namespace {
+
+constexpr int kSignals[] = {SIGUSR1, SIGUSR2, SIGINT, SIGTERM};
+
+// A handler reaches nothing but static storage.
+volatile std::sig_atomic_t first_signal = 0;
+
+void note_signal(int signal) {
+  if (first_signal == 0) first_signal = signal;
+  if (signal == SIGINT || signal == SIGTERM) std::signal(signal, SIG_DFL);
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  first_signal = 0;
+  for (const int signal : kSignals) std::signal(signal, note_signal);
+}
+
+StopSignal::~StopSignal() {
+  for (const int signal : kSignals) std::signal(signal, SIG_DFL);
+}
+
+int StopSignal::received() const { return first_signal; }
+
+}  // namespace granule

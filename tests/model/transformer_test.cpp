@@ -1,0 +1,153 @@
+#include "model/transformer.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "tests/support/small_model.h"
+#include "tests/support/tensor_compare.h"
+
+namespace granule {
+namespace {
+
+Transformer small_transformer(const ModelConfig& config, at::ScalarType dtype = at::kFloat) {
+  Transformer model(config, alone(), dtype);
+  model.initialize(11);
+  return model;
+}
+
+// Mean token loss plus balance loss, with gradients in the parameters.
+double run(const Transformer& model, const at::Tensor& token_BS, ForwardContext context) {
+  const auto output = model.forward(token_BS, context);
+  const auto label_T = token_BS.flatten().roll(-1);
+  auto loss = model.token_losses(output.hidden_TD, label_T, at::ones_like(label_T, at::kBool)).mean();
+  if (output.balance_loss.defined()) loss = loss + output.balance_loss;
+  loss.backward();
+  return loss.item<double>();
+}
+
+TEST(Transformer, NamesParametersAsHuggingFaceDoes) {
+  const auto model = small_transformer(small_config());
+  std::set<std::string> names;
+  for (const auto& parameter : model.placed_parameters()) {
+    int64_t elements = 0;
+    for (const auto& piece : parameter.pieces) {
+      EXPECT_EQ(piece.offset, elements) << piece.name;
+      int64_t count = 1;
+      for (const auto size : piece.shape) count *= size;
+      elements += count;
+      EXPECT_TRUE(names.insert(piece.name).second) << piece.name;
+    }
+    EXPECT_EQ(elements, parameter.tensor.numel());
+  }
+  for (const char* name :
+       {"model.embed_tokens.weight", "model.layers.0.mlp.gate_proj.weight", "model.layers.1.mlp.gate.weight",
+        "model.layers.2.mlp.experts.7.down_proj.weight", "model.layers.2.mlp.shared_experts.up_proj.weight",
+        "model.layers.1.self_attn.q_proj.weight", "model.layers.1.post_attention_layernorm.weight",
+        "model.norm.weight", "lm_head.weight"}) {
+    EXPECT_TRUE(names.contains(name)) << name;
+  }
+  // Outside 3, a dense layer 9, an MoE layer 6 + 1 router + 3 shared + 8 x 3 experts.
+  EXPECT_EQ(names.size(), 3u + 9u + 2u * (6 + 1 + 3 + 24));
+}
+
+TEST(Transformer, NormsAreNotDecayedAndExpertsArePlacedApart) {
+  const auto model = small_transformer(small_config());
+  for (const auto& parameter : model.placed_parameters()) {
+    const auto& name = parameter.pieces[0].name;
+    EXPECT_EQ(parameter.decays, name.find("norm") == std::string::npos) << name;
+    EXPECT_EQ(parameter.placement == Placement::kExpert, name.find(".experts.") != std::string::npos) << name;
+  }
+}
+
+TEST(Transformer, FirstValuesHangOnSeedNameAndElementAlone) {
+  auto config = small_config();
+  const auto model = small_transformer(config);
+  config.num_hidden_layers = 2;
+  config.router.n_routed_experts = 4;
+  const auto smaller = small_transformer(config);
+  const std::string name = "model.layers.1.mlp.experts.gate_proj.weight";
+  const auto large = model.named_parameters()[name];
+  EXPECT_TRUE(large.narrow(0, 0, 4).equal(smaller.named_parameters()[name]));
+  EXPECT_FALSE(large[0].equal(large[1]));
+  EXPECT_NEAR(large.std().item<double>(), config.initializer_range, 0.02);
+}
+
+TEST(Transformer, RecomputationChangesNothingBitByBit) {
+  const auto config = small_config();
+  const auto token_BS = some_tokens({2, 6}, config.vocab_size, 1);
+  std::vector<std::vector<at::Tensor>> gradients;
+  std::vector<double> losses;
+  for (const bool recompute : {false, true}) {
+    const auto model = small_transformer(config);
+    std::vector<RoutingStatistics> statistics;
+    ForwardContext context{SequenceLayout::rows(2, 6), 0.5, &statistics, recompute};
+    losses.push_back(run(model, token_BS, context));
+    EXPECT_EQ(statistics.size(), 2u);
+    auto& kept = gradients.emplace_back();
+    for (const auto& parameter : model.parameters()) kept.push_back(parameter.grad());
+  }
+  EXPECT_EQ(losses[0], losses[1]);
+  for (size_t i = 0; i < gradients[0].size(); ++i) EXPECT_TRUE(gradients[0][i].equal(gradients[1][i]));
+}
+
+TEST(Transformer, AttentionInsideDocumentsEqualsDocumentsApart) {
+  const auto config = small_config();
+  const auto model = small_transformer(config);
+  const auto token_BS = some_tokens({1, 7}, config.vocab_size, 2);
+  const auto segment_BS = at::tensor({0, 0, 0, 1, 1, 1, 1}, at::kLong).view({1, 7});
+  const auto packed_TD = model.forward(token_BS, {SequenceLayout::from_segments(segment_BS)}).hidden_TD;
+  const auto first_TD = model.forward(token_BS.narrow(1, 0, 3), {SequenceLayout::rows(1, 3)}).hidden_TD;
+  const auto second_TD = model.forward(token_BS.narrow(1, 3, 4), {SequenceLayout::rows(1, 4)}).hidden_TD;
+  EXPECT_TENSOR_NEAR(packed_TD, at::cat({first_TD, second_TD}), 1e-5);
+}
+
+TEST(Transformer, CachedGenerationEqualsTheWholeForwardPass) {
+  for (const bool tied : {false, true}) {
+    auto config = small_config();
+    config.tie_word_embeddings = tied;
+    const auto model = small_transformer(config);
+    const auto token_BS = some_tokens({2, 6}, config.vocab_size, 3);
+    const auto parameters = model.named_parameters();
+    const auto head_VD = tied ? parameters["model.embed_tokens.weight"] : parameters["lm_head.weight"];
+    const auto hidden_TD = model.forward(token_BS, {SequenceLayout::rows(2, 6)}).hidden_TD;
+    const auto logit_BSV = at::linear(hidden_TD, head_VD).view({2, 6, -1});
+
+    GenerationCache cache;
+    EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 0, 4), cache), logit_BSV.select(1, 3), 1e-5);
+    EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 4, 1), cache), logit_BSV.select(1, 4), 1e-5);
+    EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 5, 1), cache), logit_BSV.select(1, 5), 1e-5);
+  }
+}
+
+TEST(Transformer, BalanceLossReachesTheRouterWithItsCoefficient) {
+  const auto config = small_config();
+  const auto token_BS = some_tokens({2, 6}, config.vocab_size, 4);
+  const auto gradient_of = [&](double sequence_weight) {
+    const auto model = small_transformer(config);
+    const auto output = model.forward(token_BS, {SequenceLayout::rows(2, 6), sequence_weight});
+    output.balance_loss.backward();
+    return model.named_parameters()["model.layers.1.mlp.gate.weight"].grad().clone();
+  };
+  const auto gradient = gradient_of(0.5);
+  EXPECT_GT(gradient.abs().max().item<double>(), 0);
+  EXPECT_TENSOR_NEAR(gradient_of(0.25) * 2, gradient, 1e-7);
+}
+
+TEST(Transformer, KeepsRoutersAndNormsInFp32InABf16Model) {
+  const auto model = small_transformer(small_config(), at::kBFloat16);
+  for (const auto& item : model.named_parameters()) {
+    const bool fp32 = item.key().find("norm") != std::string::npos || item.key().ends_with("mlp.gate.weight");
+    EXPECT_EQ(item.value().scalar_type(), fp32 ? at::kFloat : at::kBFloat16) << item.key();
+  }
+  const auto token_BS = some_tokens({2, 6}, 32, 5);
+  const auto full = small_transformer(small_config());
+  const auto low_TD = model.forward(token_BS, {SequenceLayout::rows(2, 6)}).hidden_TD;
+  const auto full_TD = full.forward(token_BS, {SequenceLayout::rows(2, 6)}).hidden_TD;
+  EXPECT_EQ(low_TD.scalar_type(), at::kBFloat16);
+  EXPECT_TENSOR_NEAR(low_TD.to(at::kFloat), full_TD, 0.2);
+}
+
+}  // namespace
+}  // namespace granule
