@@ -1,0 +1,119 @@
+#include "ops/rms_norm.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/OpMathType.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cmath>
+
+#include "base/check.h"
+#include "ops/weight_gradient.h"
+
+namespace granule {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// The weight's gradient is summed within such a block of rows, then over the blocks: the same for any number
+// of threads.
+constexpr int64_t kBlockRows = 64;
+
+template <class Value>
+void normalize(const Value* x, const at::opmath_type<Value>* weight, int64_t rows, int64_t D, double eps,
+               Value* y, at::opmath_type<Value>* scale) {
+  using Sum = at::opmath_type<Value>;
+  at::parallel_for(0, rows, kBlockRows, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const Value* row = x + t * D;
+      Sum squares = 0;
+#pragma omp simd reduction(+ : squares)
+      for (int64_t d = 0; d < D; ++d) squares += static_cast<Sum>(row[d]) * static_cast<Sum>(row[d]);
+      scale[t] = Sum(1) / std::sqrt(squares / static_cast<Sum>(D) + static_cast<Sum>(eps));
+      for (int64_t d = 0; d < D; ++d) {
+        const auto unit = static_cast<Value>(static_cast<Sum>(row[d]) * scale[t]);
+        y[t * D + d] = static_cast<Value>(static_cast<Sum>(unit) * weight[d]);
+      }
+    }
+  });
+}
+
+// With unit = x * scale and g = grad_y * weight: grad_x = scale * (g - unit * mean(g * unit)).
+template <class Value>
+void normalize_backward(const Value* x, const at::opmath_type<Value>* weight,
+                        const at::opmath_type<Value>* scale, const Value* grad_y, int64_t rows, int64_t D,
+                        Value* grad_x, at::opmath_type<Value>* grad_weight_blocks) {
+  using Sum = at::opmath_type<Value>;
+  const int64_t blocks = (rows + kBlockRows - 1) / kBlockRows;
+  at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin * kBlockRows; t < std::min(rows, end * kBlockRows); ++t) {
+      const Value *row = x + t * D, *grad = grad_y + t * D;
+      Sum* grad_weight = grad_weight_blocks + t / kBlockRows * D;
+      Sum dot = 0;
+#pragma omp simd reduction(+ : dot)
+      for (int64_t d = 0; d < D; ++d) {
+        const Sum g = static_cast<Sum>(grad[d]), unit = static_cast<Sum>(row[d]) * scale[t];
+        grad_weight[d] += g * unit;
+        dot += g * weight[d] * unit;
+      }
+      const Sum mean = dot / static_cast<Sum>(D);
+      for (int64_t d = 0; d < D; ++d) {
+        const Sum unit = static_cast<Sum>(row[d]) * scale[t];
+        grad_x[t * D + d] =
+            static_cast<Value>(scale[t] * (static_cast<Sum>(grad[d]) * weight[d] - unit * mean));
+      }
+    }
+  });
+}
+
+struct RmsNorm : torch::autograd::Function<RmsNorm> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_D,
+                            double eps) {
+    const auto x_RD = x.contiguous();
+    const int64_t D = x_RD.size(-1), rows = D == 0 ? 0 : x_RD.numel() / D;
+    auto y = at::empty_like(x_RD);
+    at::Tensor scale_R;
+    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_RD.scalar_type(), "rms_norm", [&] {
+      using Sum = at::opmath_type<scalar_t>;
+      const auto options = x_RD.options().dtype(c10::CppTypeToScalarType<Sum>::value);
+      scale_R = at::empty({rows}, options);
+      const auto weight_sum_D = weight_D.to(options.dtype()).contiguous();
+      normalize(x_RD.const_data_ptr<scalar_t>(), weight_sum_D.template const_data_ptr<Sum>(), rows, D, eps,
+                y.mutable_data_ptr<scalar_t>(), scale_R.mutable_data_ptr<Sum>());
+    });
+    context->save_for_backward({x_RD, weight_D, scale_R});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &x_RD = saved[0], &weight_D = saved[1], &scale_R = saved[2];
+    const int64_t D = x_RD.size(-1), rows = scale_R.size(0);
+    const auto grad_y = gradients[0].contiguous();
+    auto grad_x = at::empty_like(x_RD);
+    const auto weight_sum_D = weight_D.to(scale_R.scalar_type()).contiguous();
+    auto grad_weight_blocks = at::zeros({(rows + kBlockRows - 1) / kBlockRows, D}, scale_R.options());
+    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_RD.scalar_type(), "rms_norm_backward", [&] {
+      using Sum = at::opmath_type<scalar_t>;
+      normalize_backward(x_RD.const_data_ptr<scalar_t>(), weight_sum_D.template const_data_ptr<Sum>(),
+                         scale_R.const_data_ptr<Sum>(), grad_y.const_data_ptr<scalar_t>(), rows, D,
+                         grad_x.mutable_data_ptr<scalar_t>(), grad_weight_blocks.mutable_data_ptr<Sum>());
+    });
+    WeightGradient grad_weight(weight_D);
+    if (grad_weight.wanted()) grad_weight.sum().add_(grad_weight_blocks.sum(0));
+    return {grad_x, grad_weight.result(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight_D, double eps) {
+  CHECK(weight_D.dim() == 1 && x.size(-1) == weight_D.size(0), "x has ", x.size(-1), " columns, weight ",
+        weight_D.numel());
+  return RmsNorm::apply(x, weight_D, eps);
+}
+
+}  // namespace granule

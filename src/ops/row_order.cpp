@@ -1,0 +1,173 @@
+#include "ops/row_order.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Dispatch.h>
+#include <ATen/OpMathType.h>
+#include <ATen/Parallel.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "base/check.h"
+
+namespace granule {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+constexpr int64_t kRowsPerTask = 32;
+
+// out[t] = sum over k of gate[t,k] * y[position[t,k]]; without gate every slot weighs one.
+template <class Value, class Gate>
+void sum_slots(const Value* y, const int64_t* position, const Gate* gate, int64_t T, int64_t K, int64_t D,
+               Value* out) {
+  using Sum = at::opmath_type<Value>;
+  at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
+    std::vector<Sum> sum(static_cast<size_t>(D));
+    for (int64_t t = begin; t < end; ++t) {
+      std::fill(sum.begin(), sum.end(), Sum(0));
+      for (int64_t k = 0; k < K; ++k) {
+        const int64_t n = position[t * K + k];
+        if (n < 0) continue;
+        const Sum weight = gate == nullptr ? Sum(1) : static_cast<Sum>(gate[t * K + k]);
+        const Value* row = y + n * D;
+        for (int64_t d = 0; d < D; ++d) sum[static_cast<size_t>(d)] += weight * static_cast<Sum>(row[d]);
+      }
+      for (int64_t d = 0; d < D; ++d) out[t * D + d] = static_cast<Value>(sum[static_cast<size_t>(d)]);
+    }
+  });
+}
+
+template <class Value, class Gate>
+void sum_slots_backward(const Value* y, const int64_t* position, const Gate* gate, const Value* grad_out,
+                        int64_t T, int64_t K, int64_t D, Value* grad_y, Gate* grad_gate) {
+  using Sum = at::opmath_type<Value>;
+  at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
+    for (int64_t slot = begin * K; slot < end * K; ++slot) {
+      const int64_t n = position[slot];
+      grad_gate[slot] = Gate(0);
+      if (n < 0) continue;
+      const Value* grad = grad_out + slot / K * D;
+      const auto weight = static_cast<Sum>(gate[slot]);
+      Sum dot = 0;
+#pragma omp simd reduction(+ : dot)
+      for (int64_t d = 0; d < D; ++d) {
+        dot += static_cast<Sum>(grad[d]) * static_cast<Sum>(y[n * D + d]);
+        grad_y[n * D + d] = static_cast<Value>(weight * static_cast<Sum>(grad[d]));
+      }
+      grad_gate[slot] = static_cast<Gate>(dot);
+    }
+  });
+}
+
+// Calls `body(Value(), Gate())` with the C++ types of a row and of a gate.
+template <class Body>
+void dispatch_rows(const at::Tensor& y, const at::Tensor& gate, const Body& body) {
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, y.scalar_type(), "rows", [&] {
+    using Value = scalar_t;
+    AT_DISPATCH_FLOATING_TYPES(gate.scalar_type(), "gates", [&] { body(Value(), scalar_t()); });
+  });
+}
+
+struct GatherRows : torch::autograd::Function<GatherRows> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_TD, const at::Tensor& source_N,
+                            const at::Tensor& position_TK) {
+    context->save_for_backward({position_TK});
+    return at::index_select(x_TD, 0, source_N);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto [T, K] = get_shape<2>(saved[0]);
+    const auto grad_ND = gradients[0].contiguous();
+    const int64_t D = grad_ND.size(1);
+    auto grad_TD = at::empty({T, D}, grad_ND.options());
+    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, grad_ND.scalar_type(), "rows", [&] {
+      sum_slots<scalar_t, float>(grad_ND.const_data_ptr<scalar_t>(), saved[0].const_data_ptr<int64_t>(),
+                                 nullptr, T, K, D, grad_TD.mutable_data_ptr<scalar_t>());
+    });
+    return {grad_TD, at::Tensor(), at::Tensor()};
+  }
+};
+
+struct CombineRows : torch::autograd::Function<CombineRows> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& y, const at::Tensor& position_TK,
+                            const at::Tensor& gate) {
+    const auto y_ND = y.contiguous();
+    const auto gate_TK = gate.contiguous();
+    context->save_for_backward({y_ND, position_TK, gate_TK});
+    const auto [T, K] = get_shape<2>(position_TK);
+    const int64_t D = y_ND.size(1);
+    auto out_TD = at::empty({T, D}, y_ND.options());
+    dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
+      sum_slots(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
+                gate_TK.const_data_ptr<Gate>(), T, K, D, out_TD.mutable_data_ptr<Value>());
+    });
+    return out_TD;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &y_ND = saved[0], &position_TK = saved[1], &gate_TK = saved[2];
+    const auto [T, K] = get_shape<2>(position_TK);
+    const auto grad_TD = gradients[0].contiguous();
+    auto grad_y_ND = at::empty_like(y_ND);
+    auto grad_gate_TK = at::empty_like(gate_TK);
+    dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
+      sum_slots_backward(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
+                         gate_TK.const_data_ptr<Gate>(), grad_TD.const_data_ptr<Value>(), T, K, y_ND.size(1),
+                         grad_y_ND.mutable_data_ptr<Value>(), grad_gate_TK.mutable_data_ptr<Gate>());
+    });
+    return {grad_y_ND, at::Tensor(), grad_gate_TK};
+  }
+};
+
+}  // namespace
+
+RowOrder order_rows(const at::Tensor& group_TK, int64_t num_groups) {
+  const auto [T, K] = get_shape<2>(group_TK);
+  const auto group_contiguous_TK = group_TK.contiguous();
+  const auto* group = group_contiguous_TK.const_data_ptr<int64_t>();
+
+  RowOrder order;
+  order.end_G.assign(static_cast<size_t>(num_groups), 0);
+  for (int64_t slot = 0; slot < T * K; ++slot) {
+    CHECK(group[slot] >= -1 && group[slot] < num_groups, "group ", group[slot], " of ", num_groups);
+    if (group[slot] >= 0) ++order.end_G[static_cast<size_t>(group[slot])];
+  }
+  // After this loop end_G[g] is the next free row of group g, and once all rows are placed, its end.
+  int64_t num_rows = 0;
+  for (auto& end : order.end_G) {
+    const int64_t count = end;
+    end = num_rows;
+    num_rows += count;
+  }
+  order.source_N = at::empty({num_rows}, at::kLong);
+  order.position_TK = at::empty({T, K}, at::kLong);
+  auto* source = order.source_N.mutable_data_ptr<int64_t>();
+  auto* position = order.position_TK.mutable_data_ptr<int64_t>();
+  for (int64_t slot = 0; slot < T * K; ++slot) {
+    if (group[slot] < 0) {
+      position[slot] = -1;
+      continue;
+    }
+    const int64_t row = order.end_G[static_cast<size_t>(group[slot])]++;
+    source[row] = slot / K;
+    position[slot] = row;
+  }
+  return order;
+}
+
+at::Tensor gather_rows(const at::Tensor& x_TD, const RowOrder& order) {
+  CHECK(order.position_TK.size(0) == x_TD.size(0), "order of ", order.position_TK.size(0), " rows, x has ",
+        x_TD.size(0));
+  return GatherRows::apply(x_TD, order.source_N, order.position_TK.contiguous());
+}
+
+at::Tensor combine_rows(const at::Tensor& y_ND, const RowOrder& order, const at::Tensor& gate_TK) {
+  CHECK(y_ND.size(0) == order.num_rows(), "rows ", y_ND.size(0), ", order of ", order.num_rows());
+  CHECK(gate_TK.sizes() == order.position_TK.sizes(), "gates and slots differ in shape");
+  return CombineRows::apply(y_ND, order.position_TK.contiguous(), gate_TK);
+}
+
+}  // namespace granule
