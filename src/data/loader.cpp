@@ -2,6 +2,9 @@
 
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "base/check.h"
 #include "data/validation_source.h"
 
@@ -22,22 +25,24 @@ Batch Loader::load(int64_t step, int64_t first_row, int64_t num_rows) {
   CHECK(step >= 0 && first_row >= 0 && num_rows >= 0 && num_rows <= global_batch_size_ - first_row, "rows ",
         first_row, " and ", num_rows, " on, of step ", step, " with ", global_batch_size_);
   const int64_t S = seq_length();
-  const auto joined_BS = at::empty({num_rows, S + 1}, at::kLong);
-  Batch batch;
-  batch.loss_mask_BS = at::empty({num_rows, S}, at::kBool);
-  batch.segment_BS = at::empty({num_rows, S}, at::kLong);
+  Batch batch{.token_BS = at::empty({num_rows, S}, at::kLong),
+              .label_BS = at::empty({num_rows, S}, at::kLong),
+              .loss_mask_BS = at::empty({num_rows, S}, at::kBool),
+              .segment_BS = at::empty({num_rows, S}, at::kLong)};
+  // Plain copies: an operator here could start a second team of threads beside the step's own.
+  std::vector<int64_t> tokens(static_cast<size_t>(S) + 1);
   for (int64_t row = 0; row < num_rows; ++row) {
-    const SampleRow sample{joined_BS.mutable_data_ptr<int64_t>() + row * (S + 1),
-                           batch.loss_mask_BS.mutable_data_ptr<bool>() + row * S,
+    const SampleRow sample{tokens.data(), batch.loss_mask_BS.mutable_data_ptr<bool>() + row * S,
                            batch.segment_BS.mutable_data_ptr<int64_t>() + row * S};
     const int64_t index = step * global_batch_size_ + first_row + row;
-    if (index < source_->num_samples())
+    if (index < source_->num_samples()) {
       source_->read(index, sample);
-    else
+    } else {
       pad_row(S, sample);
+    }
+    std::copy_n(tokens.data(), S, batch.token_BS.mutable_data_ptr<int64_t>() + row * S);
+    std::copy_n(tokens.data() + 1, S, batch.label_BS.mutable_data_ptr<int64_t>() + row * S);
   }
-  batch.token_BS = joined_BS.narrow(1, 0, S).contiguous();
-  batch.label_BS = joined_BS.narrow(1, 1, S).contiguous();
   return batch;
 }
 

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 
 #include "base/file.h"
 #include "base/random.h"
@@ -52,6 +53,15 @@ std::vector<int64_t> joined(const Documents& documents) {
   std::vector<int64_t> all;
   for (const auto& document : documents) all.insert(all.end(), document.begin(), document.end());
   return all;
+}
+
+Sample read_sample(SampleSource& source, int64_t index) {
+  const auto S = static_cast<size_t>(source.seq_length());
+  Sample sample{std::vector<int64_t>(S + 1, -77), {}, std::vector<int64_t>(S, -77)};
+  const auto mask = std::make_unique<bool[]>(S);
+  source.read(index, {sample.token.data(), mask.get(), sample.segment.data()});
+  sample.loss_mask.assign(mask.get(), mask.get() + S);
+  return sample;
 }
 
 std::string read_bytes(const std::string& path) {

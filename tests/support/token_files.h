@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "data/sample_source.h"
 #include "data/token_file.h"
 
 namespace granule {
@@ -41,6 +42,16 @@ Documents random_documents(int64_t count, int64_t max_length, int64_t vocab_size
 std::vector<int64_t> joined(const Documents& documents);
 
 std::string read_bytes(const std::string& path);
+
+/// One sample, owning what a SampleRow points to.
+struct Sample {
+  std::vector<int64_t> token;
+  std::vector<int> loss_mask;
+  std::vector<int64_t> segment;
+};
+
+/// Reads a sample into buffers first filled with values that no sample holds.
+Sample read_sample(SampleSource& source, int64_t index);
 
 /// What `call` throws as InputError; fails the test if it throws nothing or something else.
 template <class Call>
