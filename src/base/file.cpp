@@ -49,8 +49,9 @@ void ReadFile::read_at(uint64_t offset, void* bytes, size_t count) const {
   }
 }
 
-WriteFile::WriteFile(const std::string& path)
-    : path_(path), descriptor_(open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644)) {
+WriteFile::WriteFile(const std::string& path, Mode mode) : path_(path) {
+  const int start = mode == Mode::kNew ? O_TRUNC : O_APPEND;
+  descriptor_ = open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | start, 0644);
   if (descriptor_ < 0) throw OutputError(path, "create", errno);
 }
 

@@ -38,15 +38,21 @@ class ReadFile {
   uint64_t size_ = 0;
 };
 
-/// A new file, written from front to back. Not durable before `sync`.
+/// A file written from front to back. What was appended is seen by other processes at once, but is durable only
+/// after `sync`.
 class WriteFile {
  public:
-  /// Creates or empties `path`; throws OutputError.
-  explicit WriteFile(const std::string& path);
+  enum class Mode {
+    kNew,     ///< create or empty
+    kAppend,  ///< create or go on at the end
+  };
+  /// Throws OutputError.
+  explicit WriteFile(const std::string& path, Mode mode = Mode::kNew);
   ~WriteFile();
   WriteFile(const WriteFile&) = delete;
   WriteFile& operator=(const WriteFile&) = delete;
 
+  /// Bytes appended so far.
   uint64_t size() const { return size_; }
   void append(const void* bytes, size_t count);
   void append(std::string_view text) { append(text.data(), text.size()); }

@@ -2,6 +2,7 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 namespace granule {
 
@@ -10,7 +11,9 @@ namespace {
 spdlog::logger& logger() {
   static const auto instance = [] {
     auto made = spdlog::stderr_logger_mt("granule");
-    made->set_pattern("[%Y-%m-%d %H:%M:%S] %v");
+    // On a terminal a progress bar may stand where the line goes: clear it first.
+    const std::string clear = isatty(STDERR_FILENO) ? "\r\033[K" : "";
+    made->set_pattern(clear + "[%Y-%m-%d %H:%M:%S] %v");
     made->flush_on(spdlog::level::info);
     return made;
   }();
