@@ -120,7 +120,7 @@ NaiveCrossEntropy naive_cross_entropy(const at::Tensor& hidden_TD, const at::Ten
   const auto [T, D] = get_shape<2>(hidden_TD);
   const int64_t V = head_VD.size(0);
   const Doubles hidden(hidden_TD), head(head_VD), grad_loss(grad_loss_T);
-  const Doubles loss({T}), grad_hidden({T, D}), grad_head({V, D});
+  const Doubles loss(at::IntArrayRef{T}), grad_hidden({T, D}), grad_head({V, D});
   for (int64_t t = 0; t < T; ++t) {
     if (!mask_T.const_data_ptr<bool>()[t]) continue;
     std::vector<double> logit(static_cast<size_t>(V), 0.0);
@@ -148,7 +148,7 @@ NaiveNorm naive_rms_norm(const at::Tensor& x_TD, const at::Tensor& weight_D, dou
                          const at::Tensor& grad_y_TD) {
   const auto [T, D] = get_shape<2>(x_TD);
   const Doubles x(x_TD), weight(weight_D), grad_y(grad_y_TD);
-  const Doubles y({T, D}), grad_x({T, D}), grad_weight({D});
+  const Doubles y({T, D}), grad_x({T, D}), grad_weight(at::IntArrayRef{D});
   for (int64_t t = 0; t < T; ++t) {
     double squares = 0, dot = 0;
     for (int64_t d = 0; d < D; ++d) squares += x(t, d) * x(t, d);

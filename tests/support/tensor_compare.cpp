@@ -61,10 +61,10 @@ testing::AssertionResult is_near(const char* actual_text, const char* expected_t
   int64_t place = 0;
   for (int64_t i = 0; i < a.numel(); ++i) {
     const double wanted = b.const_data_ptr<double>()[i];
-    const double gap = difference(a.const_data_ptr<double>()[i], wanted) / std::max(1.0, std::abs(wanted));
-    // A NaN that is expected, or an equal infinity, has gap 0 / NaN here.
-    if ((std::isnan(gap) ? 0 : gap) > worst) {
-      worst = std::isnan(gap) ? 0 : gap;
+    double gap = difference(a.const_data_ptr<double>()[i], wanted);
+    if (std::isfinite(gap)) gap /= std::max(1.0, std::abs(wanted));
+    if (gap > worst) {
+      worst = gap;
       place = i;
     }
   }

@@ -1,0 +1,69 @@
+#include "ops/adamw_update.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/support/tensor_compare.h"
+
+namespace granule {
+namespace {
+
+struct State {
+  at::Tensor master, m, v;
+};
+
+// The formula of the header, element by element, in double.
+void naive_adamw(const AdamWStep& step, State& state, const at::Tensor& gradient) {
+  const auto t = static_cast<double>(step.update);
+  for (int64_t i = 0; i < gradient.numel(); ++i) {
+    auto& w = state.master.mutable_data_ptr<double>()[i];
+    auto& m = state.m.mutable_data_ptr<double>()[i];
+    auto& v = state.v.mutable_data_ptr<double>()[i];
+    const double g = gradient.const_data_ptr<float>()[i] * step.gradient_scale;
+    m = step.beta1 * m + (1 - step.beta1) * g;
+    v = step.beta2 * v + (1 - step.beta2) * g * g;
+    w -= step.lr *
+         (m / (1 - std::pow(step.beta1, t)) / (std::sqrt(v / (1 - std::pow(step.beta2, t))) + step.eps) +
+          step.weight_decay * w);
+  }
+}
+
+TEST(AdamW, SeveralUpdatesEqualTheNaiveLoop) {
+  for (const int64_t n : {0, 1, 37, 40000}) {
+    State state{at::randn({n}), at::zeros({n}), at::zeros({n})};
+    State expected{state.master.to(at::kDouble), at::zeros({n}, at::kDouble), at::zeros({n}, at::kDouble)};
+    auto copy = at::zeros({n}, at::kBFloat16);
+    AdamWStep step{.lr = 0.01, .weight_decay = 0.1, .gradient_scale = 0.5};
+    for (step.update = 1; step.update <= 4; ++step.update) {
+      auto gradient = at::randn({n});
+      if (n > 1) gradient[0] = 0;
+      adamw_update(step, state.master, state.m, state.v, gradient, copy);
+      naive_adamw(step, expected, gradient);
+    }
+    EXPECT_TENSOR_NEAR(state.master, expected.master, 1e-6);
+    EXPECT_TENSOR_NEAR(state.m, expected.m, 1e-6);
+    EXPECT_TENSOR_NEAR(state.v, expected.v, 1e-6);
+    EXPECT_TRUE(copy.equal(state.master.to(at::kBFloat16)));
+  }
+}
+
+TEST(AdamW, AnElementDoesNotDependOnWhereTheSliceBegins) {
+  const int64_t n = 5000, cut = 1237;
+  const AdamWStep step{.lr = 0.01, .weight_decay = 0.1, .update = 3};
+  at::Tensor none;
+  const auto gradient = at::randn({n}), start = at::randn({n});
+  State whole{start.clone(), at::rand({n}), at::rand({n})};
+  State parts{start.clone(), whole.m.clone(), whole.v.clone()};
+  adamw_update(step, whole.master, whole.m, whole.v, gradient, none);
+  for (const auto& [begin, count] : {std::pair{int64_t{0}, cut}, std::pair{cut, n - cut}}) {
+    auto master = parts.master.narrow(0, begin, count), m = parts.m.narrow(0, begin, count);
+    auto v = parts.v.narrow(0, begin, count);
+    adamw_update(step, master, m, v, gradient.narrow(0, begin, count), none);
+  }
+  EXPECT_TRUE(parts.master.equal(whole.master) && parts.m.equal(whole.m) && parts.v.equal(whole.v));
+}
+
+}  // namespace
+}  // namespace granule

@@ -1,0 +1,92 @@
+#include "ops/attention.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/gradient_check.h"
+#include "tests/support/naive_ops.h"
+#include "tests/support/tensor_compare.h"
+
+namespace granule {
+namespace {
+
+struct Shape {
+  int64_t B, S, H, G, dim;
+};
+
+// Documents of random lengths one after the other, the rest of the row padding.
+at::Tensor random_segments(int64_t B, int64_t S) {
+  auto segment_BS = at::full({B, S}, -1, at::kLong);
+  for (int64_t b = 0; b < B; ++b) {
+    int64_t begin = 0;
+    for (int64_t segment = 0; begin < S - S / 8; ++segment) {
+      const int64_t count = std::min(S - S / 8 - begin, at::randint(1, S + 1, {1}).item<int64_t>());
+      segment_BS[b].narrow(0, begin, count).fill_(segment);
+      begin += count;
+    }
+  }
+  return segment_BS;
+}
+
+class AttentionOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+
+TEST_P(AttentionOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
+  const auto [dtype, tolerance] = GetParam();
+  at::manual_seed(8);
+  for (const auto& [B, S, H, G, dim] : {Shape{1, 1, 1, 1, 8}, Shape{2, 13, 4, 4, 16}, Shape{1, 33, 6, 2, 24},
+                                        Shape{2, 70, 3, 1, 10}, Shape{1, 150, 2, 2, 64}}) {
+    for (const bool packed : {false, true}) {
+      SCOPED_TRACE(testing::Message()
+                   << "S " << S << ", heads " << H << "/" << G << (packed ? ", packed" : ""));
+      const auto q = at::randn({B, S, H, dim}).to(dtype).set_requires_grad(true);
+      const auto k = at::randn({B, S, G, dim}).to(dtype).set_requires_grad(true);
+      const auto v = at::randn({B, S, G, dim}).to(dtype).set_requires_grad(true);
+      const auto segment_BS = packed ? random_segments(B, S) : at::Tensor();
+      const auto grad = at::randn({B, S, H, dim}).to(dtype);
+      const auto out = causal_attention(q, k, v, segment_BS);
+      out.backward(grad);
+      const auto expected = naive_attention(q, k, v, segment_BS, grad);
+      EXPECT_EQ(out.scalar_type(), dtype);
+      EXPECT_TENSOR_NEAR(out, expected.out_BSHd, tolerance);
+      EXPECT_TENSOR_NEAR(q.grad(), expected.grad_q_BSHd, 2 * tolerance);
+      EXPECT_TENSOR_NEAR(k.grad(), expected.grad_k_BPGd, 4 * tolerance);
+      EXPECT_TENSOR_NEAR(v.grad(), expected.grad_v_BPGd, 4 * tolerance);
+    }
+  }
+}
+
+TEST_P(AttentionOfDtype, CachedEqualsTheNaiveLoop) {
+  const auto [dtype, tolerance] = GetParam();
+  for (const auto& [S, P] : {std::pair<int64_t, int64_t>{1, 1}, {1, 40}, {5, 29}, {16, 16}}) {
+    const auto q = at::randn({2, S, 6, 16}).to(dtype);
+    const auto k = at::randn({2, P, 2, 16}).to(dtype), v = at::randn({2, P, 2, 16}).to(dtype);
+    const auto expected = naive_attention(q, k, v, {}, at::zeros_like(q));
+    EXPECT_TENSOR_NEAR(cached_attention(q, k, v), expected.out_BSHd, tolerance);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, AttentionOfDtype,
+                         testing::Values(std::pair{at::kFloat, 1e-5}, std::pair{at::kDouble, 1e-12},
+                                         std::pair{at::kBFloat16, 2e-2}));
+
+TEST(Attention, GradientsMatchDifferences) {
+  const auto segment_BS = at::tensor({0, 0, 1, 1, -1}, at::kLong).view({1, 5});
+  const auto function = [&](const std::vector<at::Tensor>& in) {
+    return causal_attention(in[0], in[1], in[2], segment_BS);
+  };
+  const auto make = [](int64_t heads) { return at::randn({1, 5, heads, 4}, at::kDouble); };
+  EXPECT_TRUE(gradients_match(function, {make(4), make(2), make(2)}));
+}
+
+TEST(Attention, PackedDocumentsGiveWhatTheyGiveAlone) {
+  const auto make = [](int64_t heads) { return at::randn({1, 20, heads, 8}); };
+  const auto q = make(4), k = make(2), v = make(2);
+  auto segment_BS = at::zeros({1, 20}, at::kLong);
+  segment_BS.narrow(1, 7, 13).fill_(1);
+  const auto packed = causal_attention(q, k, v, segment_BS);
+  const auto second = causal_attention(q.narrow(1, 7, 13), k.narrow(1, 7, 13), v.narrow(1, 7, 13), {});
+  EXPECT_TENSOR_NEAR(packed.narrow(1, 7, 13), second, 1e-5);
+}
+
+}  // namespace
+}  // namespace granule

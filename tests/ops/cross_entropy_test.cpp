@@ -1,0 +1,66 @@
+#include "ops/cross_entropy.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/gradient_check.h"
+#include "tests/support/naive_ops.h"
+#include "tests/support/tensor_compare.h"
+
+namespace granule {
+namespace {
+
+struct Shape {
+  int64_t T, D, V;
+};
+
+class CrossEntropyOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+
+TEST_P(CrossEntropyOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
+  const auto [dtype, tolerance] = GetParam();
+  at::manual_seed(3);
+  for (const auto& [T, D, V] : {Shape{1, 8, 5}, Shape{37, 19, 301}, Shape{70, 32, 64}, Shape{0, 8, 16}}) {
+    for (const bool preset : {false, true}) {
+      const auto hidden_TD = at::randn({T, D}).to(dtype).set_requires_grad(true);
+      const auto head_VD = at::randn({V, D}).to(dtype).set_requires_grad(true);
+      const auto grad_dtype = dtype == at::kDouble ? at::kDouble : at::kFloat;
+      if (preset) head_VD.mutable_grad() = at::ones({V, D}, grad_dtype);
+      const auto mask_T = at::rand({T}) < 0.7;
+      const auto label_T = at::randint(0, V, {T}, at::kLong).masked_fill(~mask_T, -100);
+      const auto weight_T = at::rand({T}, grad_dtype);
+      const auto loss_T = cross_entropy(hidden_TD, head_VD, label_T, mask_T);
+      loss_T.backward(weight_T);
+
+      const auto expected = naive_cross_entropy(hidden_TD, head_VD, label_T, mask_T, weight_T);
+      EXPECT_EQ(loss_T.scalar_type(), grad_dtype);
+      EXPECT_TENSOR_NEAR(loss_T, expected.loss_T, dtype == at::kDouble ? 1e-12 : 1e-5);
+      EXPECT_TENSOR_NEAR(hidden_TD.grad(), expected.grad_hidden_TD, tolerance);
+      EXPECT_TENSOR_NEAR(head_VD.grad(), expected.grad_head_VD + (preset ? 1.0 : 0.0), tolerance);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, CrossEntropyOfDtype,
+                         testing::Values(std::pair{at::kFloat, 1e-5}, std::pair{at::kDouble, 1e-12},
+                                         std::pair{at::kBFloat16, 2e-2}));
+
+TEST(CrossEntropy, GradientsMatchDifferences) {
+  const auto label_T = at::tensor({4, -1, 0}, at::kLong);
+  const auto mask_T = at::tensor({1, 0, 1}, at::kLong).to(at::kBool);
+  const auto function = [&](const std::vector<at::Tensor>& in) {
+    return cross_entropy(in[0], in[1], label_T, mask_T);
+  };
+  EXPECT_TRUE(gradients_match(function, {at::randn({3, 4}, at::kDouble), at::randn({5, 4}, at::kDouble)}));
+}
+
+TEST(CrossEntropy, StaysFiniteForHugeLogits) {
+  const auto hidden_TD = at::full({1, 1}, 1e4).set_requires_grad(true);
+  const auto head_VD = at::tensor({1.0f, -1.0f}).view({2, 1});
+  const auto loss_T = cross_entropy(hidden_TD, head_VD, at::ones({1}, at::kLong), at::ones({1}, at::kBool));
+  loss_T.sum().backward();
+  EXPECT_TENSOR_NEAR(loss_T, at::tensor({2e4f}), 1e-6);
+  EXPECT_TENSOR_NEAR(hidden_TD.grad(), at::full({1, 1}, 2.0f), 1e-6);
+}
+
+}  // namespace
+}  // namespace granule

@@ -1,0 +1,49 @@
+#include "ops/rotary.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/gradient_check.h"
+#include "tests/support/naive_ops.h"
+#include "tests/support/tensor_compare.h"
+
+namespace granule {
+namespace {
+
+class RotaryOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+
+TEST_P(RotaryOfDtype, EqualsTheNaiveLoopAndTurnsGradientsBack) {
+  const auto [dtype, tolerance] = GetParam();
+  for (const int64_t head_dim : {2, 12, 64}) {
+    const auto table = make_rotary_table(50, head_dim, 10000.0);
+    const auto x_BSHd = at::randn({2, 7, 3, head_dim}).to(dtype).set_requires_grad(true);
+    const auto position_BS = at::randint(0, 50, {2, 7}, at::kLong);
+    const auto y_BSHd = apply_rotary(x_BSHd, position_BS, table);
+    EXPECT_TENSOR_NEAR(y_BSHd, naive_rotary(x_BSHd, position_BS, 10000.0), tolerance);
+
+    // A rotation keeps inner products: the gradient of y along y is x.
+    y_BSHd.backward(y_BSHd.detach());
+    EXPECT_TENSOR_NEAR(x_BSHd.grad(), x_BSHd, 4 * tolerance);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Dtypes, RotaryOfDtype,
+                         testing::Values(std::pair{at::kFloat, 1e-6}, std::pair{at::kDouble, 1e-6},
+                                         std::pair{at::kBFloat16, 5e-3}));
+
+TEST(Rotary, GradientsMatchDifferences) {
+  const auto table = make_rotary_table(9, 6, 100.0);
+  const auto position_BS = at::randint(0, 9, {1, 4}, at::kLong);
+  const auto function = [&](const std::vector<at::Tensor>& in) {
+    return apply_rotary(in[0], position_BS, table);
+  };
+  EXPECT_TRUE(gradients_match(function, {at::randn({1, 4, 2, 6}, at::kDouble)}));
+}
+
+TEST(Rotary, RefusesPositionsBeyondTheTable) {
+  const auto table = make_rotary_table(4, 8, 10000.0);
+  EXPECT_THROW(apply_rotary(at::randn({1, 1, 1, 8}), at::full({1, 1}, 4, at::kLong), table), std::exception);
+}
+
+}  // namespace
+}  // namespace granule
