@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 
 #include "tests/support/temporary_directory.h"
@@ -126,6 +128,37 @@ TEST(RunLog, OfARunWithoutStepsCanBeMade) {
   const TemporaryDirectory directory;
   RunLog log({}, directory.path(), 0, 0, 0);
   EXPECT_THROW(RunLog({}, directory.path(), 5, 6, 0), std::logic_error);
+}
+
+/// Steps 1 to 8, a stop that was saved at step 5, and steps 6 to 10 again with other losses.
+void write_resumed_run(const std::string& run_dir) {
+  const auto write_steps = [&](int64_t resume_step, int64_t last_step, double loss_offset) {
+    RunLog log({.log_interval = 1}, run_dir, 10, resume_step, 0);
+    log.text("config", "model:\n  hidden_size: 8\n");
+    for (int64_t step = resume_step + 1; step <= last_step; ++step) {
+      MetricRecord metrics;
+      metrics.step = step;
+      metrics.consumed_tokens = step * 100;
+      metrics.add(metric::kLoss, loss_offset + static_cast<double>(step));
+      metrics.add_experts(1, {.load_imbalance = 1.5, .max_violation = 0.5, .entropy = 1, .dropped_fraction = 0});
+      metrics.add_expert_counts(1, std::vector<int64_t>{0, 30, 10, step, 0});
+      log.step(metrics);
+    }
+  };
+  write_steps(0, 8, 0.0);
+  write_steps(5, 10, 100.0);
+}
+
+// tests/train/test_tensorboard.py runs this test with a directory to find the run in, and reads it with TensorBoard.
+TEST(RunLog, OfAResumedRunHasEveryStepOnce) {
+  const TemporaryDirectory directory;
+  const char* kept = std::getenv("GRANULE_TEST_RUN_DIR");
+  const std::string run_dir = kept != nullptr ? kept : directory.path();
+  write_resumed_run(run_dir);
+  const auto jsonl = read_text_file(run_dir + "/metrics.jsonl", 1 << 20);
+  EXPECT_EQ(std::count(jsonl.begin(), jsonl.end(), '\n'), 10);
+  EXPECT_NE(jsonl.find("\"lm loss\":5.0"), std::string::npos);
+  EXPECT_NE(jsonl.find("\"lm loss\":106.0"), std::string::npos);
 }
 
 }  // namespace
