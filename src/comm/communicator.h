@@ -1,16 +1,21 @@
 #pragma once
 // What ranks say to one another. One communicator = one fixed group of ranks with one ordered queue.
 //
-// The order law: all ranks of a group issue the same collectives in the same order, also with nothing to send.
-// Sums are taken in rank order, so a result is the same in every run and on every rank.
-// Every collective is entered in the CollectiveLog, where the hang watchdog reads who waits for what.
+// The order law: all ranks of a group issue the same collectives in the same order, also with nothing to
+// send. Sums are taken in rank order, so a result is the same in every run and on every rank. Every
+// collective is entered in the CollectiveLog, where the hang watchdog reads who waits for what.
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "comm/collective_log.h"
+#include "comm/reduction.h"
 
 namespace granule {
 
@@ -27,19 +32,22 @@ class Communicator {
 
   /// Elementwise sum over ranks, in place; fp32, fp64 or int64, contiguous.
   void all_reduce_sum(at::Tensor& tensor);
-  /// Elementwise maximum over ranks, in place.
+  /// Elementwise maximum over ranks, in place; same dtypes. A NaN on any rank gives NaN.
   void all_reduce_max(at::Tensor& tensor);
   int64_t all_reduce_sum(int64_t value);
   int64_t all_reduce_max(int64_t value);
 
-  /// `all` [size * n] receives every rank's `mine` [n], in rank order. `mine` may be the rank's slice of `all`.
+  /// `all` [size * n] receives every rank's `mine` [n], in rank order. `mine` may be the rank's slice of
+  /// `all`.
   void all_gather(const at::Tensor& mine, at::Tensor& all);
-  /// `mine` [n] receives the rank's slice of the sum over ranks of `all` [size * n]. `mine` may be that slice.
+  /// `mine` [n] receives the rank's slice of the sum over ranks of `all` [size * n]. `mine` may be that
+  /// slice.
   void reduce_scatter_sum(const at::Tensor& all, at::Tensor& mine);
   /// Row r of `received` [size, ...] comes from rank r's row `rank()` of `sent` [size, ...].
   void all_to_all(const at::Tensor& sent, at::Tensor& received);
-  /// The first `send_rows[0]` rows of `sent` go to rank 0, the next `send_rows[1]` to rank 1 ...; `received` holds
-  /// `receive_rows[r]` rows of rank r, in rank order. Any dtype; a row is `sent[i]`. Counts may be zero.
+  /// The first `send_rows[0]` rows of `sent` go to rank 0, the next `send_rows[1]` to rank 1 ...; `received`
+  /// holds `receive_rows[r]` rows of rank r, in rank order. Any dtype; a row is `sent[i]`. Counts may be
+  /// zero.
   void all_to_all_rows(const at::Tensor& sent, std::span<const int64_t> send_rows, at::Tensor& received,
                        std::span<const int64_t> receive_rows);
   void broadcast(at::Tensor& tensor, int root);
@@ -48,19 +56,40 @@ class Communicator {
   void barrier();
 
  protected:
-  Communicator(std::string name, int rank, int size) : name_(std::move(name)), rank_(rank), size_(size) {}
+  Communicator(std::string name, int rank, int size, std::shared_ptr<CollectiveLog> log);
 
-  /// The backend's part: plain bytes. `counts` and `displacements` are in bytes.
-  virtual void all_to_all_bytes(const void* sent, std::span<const int64_t> send_counts, void* received,
-                                std::span<const int64_t> receive_counts) = 0;
-  virtual void all_gather_equal_bytes(const void* mine, int64_t count, void* all) = 0;
-  virtual void broadcast_bytes(void* bytes, int64_t count, int root) = 0;
+  /// A stretch of a buffer, in bytes.
+  struct Block {
+    int64_t offset;
+    int64_t size;
+  };
+
+  // The backend's part: plain bytes of any length. Never called in a group of one rank.
+
+  /// Block r of `send` goes to rank r; what rank r sends us lands in block r of `receive`, of the same
+  /// length.
+  virtual void exchange_blocks(const std::byte* sent, std::span<const Block> send, std::byte* received,
+                               std::span<const Block> receive) = 0;
+  /// `all` receives every rank's `count` bytes, in rank order; `mine` may lie at its place in `all` already.
+  virtual void gather_equal_bytes(const std::byte* mine, int64_t count, std::byte* all) = 0;
+  virtual void broadcast_bytes(std::byte* bytes, int64_t count, int root) = 0;
   virtual void wait_for_all() = 0;
 
  private:
+  CollectiveLog::Entry log_entry(const char* verb, int64_t bytes);
+  void all_reduce(at::Tensor& tensor, Reduction reduction, const char* verb);
+  int64_t all_reduce(int64_t value, Reduction reduction, const char* verb);
+  void reduce_small(std::byte* data, int64_t count, at::ScalarType dtype, Reduction reduction);
+  void reduce_slices(const std::byte* all, int64_t slice_count, std::byte* mine, at::ScalarType dtype,
+                     Reduction reduction);
+  std::byte* scratch(int64_t bytes);
+
   std::string name_;
   int rank_;
   int size_;
+  std::shared_ptr<CollectiveLog> log_;
+  int64_t sequence_ = 0;
+  std::vector<std::byte> scratch_;  // received parts of sums, kept between calls
 };
 
 }  // namespace granule

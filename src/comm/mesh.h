@@ -1,8 +1,9 @@
 #pragma once
-// Where a rank stands: ranks = pipeline x data x expert, expert innermost. Each axis and the groups that reductions
-// need have a communicator.
+// Where a rank stands: ranks = pipeline x data x expert, expert innermost. Each axis and the groups that
+// reductions need have a communicator.
 
 #include <memory>
+#include <vector>
 
 #include "comm/communicator.h"
 #include "comm/world.h"
@@ -18,16 +19,28 @@ struct ParallelConfig {
 
   void visit(auto&& field) {
     field("expert", expert, {.min = 1}, "ranks over which the experts of a layer are split");
-    field("data", data, {.min = 0}, "ranks that hold the same experts and read other data; 0: all that are left");
+    field("data", data, {.min = 0},
+          "ranks that hold the same experts and read other data; 0: all that are left");
     field("pipeline", pipeline, {.min = 1, .max = 1}, "pipeline stages");
-    field("backend", backend, {.choices = {"auto", "mpi"}}, "what carries collectives; auto chooses by device");
+    field("backend", backend, {.choices = {"auto", "mpi"}},
+          "what carries collectives; auto chooses by device");
     field("timeout_seconds", timeout_seconds, {.min = 1},
           "a collective that waits longer than this ends the job with exit code 18 and its name");
   }
 
-  /// Throws ConfigError unless pipeline x data x expert can be `num_ranks`; says which product must divide what.
+  /// Throws ConfigError unless pipeline x data x expert can be `num_ranks`; says which product must divide
+  /// what.
   void check(int64_t num_ranks) const;
 };
+
+/// World ranks of the groups that one rank belongs to, in rank order.
+struct MeshGroups {
+  std::vector<int> expert;
+  std::vector<int> data;
+  std::vector<int> replica;
+};
+/// `config` has been checked against `num_ranks`.
+MeshGroups mesh_groups(const ParallelConfig& config, int num_ranks, int rank);
 
 class Mesh {
  public:

@@ -1,5 +1,6 @@
 #pragma once
-// How a parameter lies on the mesh, and under which global names: what the model tells optimizer and checkpoint.
+// How a parameter lies on the mesh, and under which global names: what the model tells optimizer and
+// checkpoint.
 
 #include <ATen/core/Tensor.h>
 
@@ -13,7 +14,8 @@ enum class Placement {
   kExpert,      ///< other experts on every expert rank, the same on all data ranks
 };
 
-/// A part of a tensor with a global name (Hugging Face's): the whole of it, or one expert's matrix of a stack.
+/// A part of a tensor with a global name (Hugging Face's): the whole of it, or one expert's matrix of a
+/// stack.
 struct ParameterPiece {
   std::string name;
   std::vector<int64_t> shape;

@@ -7,14 +7,20 @@
 #include <span>
 #include <string>
 
+#include "base/check.h"
+#include "comm/collective_log.h"
 #include "comm/communicator.h"
+#include "comm/hang_watchdog.h"
 
 namespace granule {
 
+class MpiRuntime;
+
 class World {
  public:
-  /// Starts MPI if a launcher started this process; tells base/log its rank.
+  /// Starts MPI if a launcher started this process; tells base/log its rank and ATen its number of threads.
   World(int argc, char** argv);
+  /// All communicators of `group` must be gone.
   ~World();
   World(const World&) = delete;
   World& operator=(const World&) = delete;
@@ -22,26 +28,36 @@ class World {
   int rank() const { return all_->rank(); }
   int size() const { return all_->size(); }
   /// Ranks on this machine and this one's number among them.
-  int local_rank() const { return local_rank_; }
-  int local_size() const { return local_size_; }
+  int local_rank() const { return machine_->rank(); }
+  int local_size() const { return machine_->size(); }
 
   /// The communicator of all ranks.
   Communicator& all() { return *all_; }
-  /// A communicator of the given ranks, which all call this with the same list and name, other ranks with their
-  /// own list; collective over the whole world.
+  /// A communicator of the given ranks, which all call this with the same list and name, other ranks with
+  /// their own list; collective over the whole world.
   std::unique_ptr<Communicator> group(const std::string& name, std::span<const int> ranks);
 
   /// Threads a rank may use: OMP_NUM_THREADS if set, else its share of the machine's cores.
-  int num_threads() const;
+  int num_threads() const { return num_threads_; }
+
+  /// While the result lives, a collective that waits longer than this ends the job with ExitCode::kHang and a
+  /// message that names it.
+  std::unique_ptr<HangWatchdog> watch_for_hangs(std::chrono::milliseconds timeout);
+  /// Ends all ranks of the job at once, from any thread.
+  [[noreturn]] void abort(ExitCode code);
 
  private:
+  void choose_num_threads();
+
+  std::shared_ptr<CollectiveLog> log_;
+  std::unique_ptr<MpiRuntime> mpi_;  // null without a launcher
   std::unique_ptr<Communicator> all_;
-  int local_rank_ = 0;
-  int local_size_ = 1;
+  std::unique_ptr<Communicator> machine_;
+  int num_threads_ = 1;
 };
 
-/// Runs `body(world)` and turns an exception into a message with this rank's number and the exit code of its kind.
-/// With several ranks a failure on one ends all of them (MPI_Abort), so nobody waits for the dead.
+/// Runs `body(world)` and turns an exception into a message with this rank's number and the exit code of its
+/// kind. With several ranks a failure on one ends all of them (MPI_Abort), so nobody waits for the dead.
 int run_in_world(int argc, char** argv, const std::function<int(World&)>& body);
 
 }  // namespace granule

@@ -1,0 +1,122 @@
+#include "comm/world.h"
+
+#include <ATen/Parallel.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "base/log.h"
+#include "comm/core_set.h"
+#include "comm/loopback_communicator.h"
+#include "comm/mpi_runtime.h"
+
+namespace granule {
+
+namespace {
+
+// Ranks that hang together time out within moments of one another; each may say where it waits before the
+// first one ends them all.
+constexpr std::chrono::milliseconds kLastWords{500};
+
+bool is_set(const char* variable) {
+  return std::getenv(variable) != nullptr;
+}
+
+bool started_by_mpirun() {
+  return is_set("OMPI_COMM_WORLD_SIZE");
+}
+bool started_by_launcher() {
+  return started_by_mpirun() || is_set("PMIX_RANK") || is_set("PMI_RANK");
+}
+
+// 0 if unset or no number; OpenMP itself complains about the latter. "4,2" means 4 for the outer level.
+int requested_threads() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  return text == nullptr ? 0 : std::atoi(text);
+}
+
+// The text and the exit code of the exception being handled.
+std::pair<std::string, ExitCode> current_failure() {
+  try {
+    throw;
+  } catch (const UserError& error) {
+    return {error.what(), error.code()};
+  } catch (const std::exception& error) {
+    return {error.what(), ExitCode::kInternal};
+  } catch (...) {
+    return {"an exception of unknown type", ExitCode::kInternal};
+  }
+}
+
+}  // namespace
+
+World::World(int /*argc*/, char** /*argv*/) : log_(std::make_shared<CollectiveLog>()) {
+  if (started_by_launcher()) {
+    mpi_ = std::make_unique<MpiRuntime>();
+    all_ = mpi_->world(log_);
+    machine_ = mpi_->machine(log_);
+  } else {
+    all_ = std::make_unique<LoopbackCommunicator>("world", log_);
+    machine_ = std::make_unique<LoopbackCommunicator>("machine", log_);
+  }
+  set_log_rank(rank(), size());
+  choose_num_threads();
+}
+
+World::~World() {
+  // Communicators end before MPI does.
+  machine_.reset();
+  all_.reset();
+}
+
+void World::choose_num_threads() {
+  const auto own = CoreSet::of_process(0);
+  auto machine = own;
+  for (auto& bytes : machine_->all_gather_bytes(own.bytes()))
+    machine.add(CoreSet::from_bytes(std::move(bytes)));
+  // mpirun binds its ranks, by default each to one core, but not itself.
+  if (started_by_mpirun()) machine.add(CoreSet::of_process(getppid()));
+  const auto choice = choose_threads(requested_threads(), own, machine, local_size());
+  num_threads_ = choice.num_threads;
+  at::set_num_threads(num_threads_);
+  if (rank() == 0 && !choice.warning.empty()) log_warning(choice.warning);
+}
+
+std::unique_ptr<Communicator> World::group(const std::string& name, std::span<const int> ranks) {
+  if (mpi_) return mpi_->group(name, ranks, log_);
+  CHECK(ranks.size() == 1 && ranks[0] == 0, "group ", name, " of ", ranks.size(), " ranks in a world of one");
+  return std::make_unique<LoopbackCommunicator>(name, log_);
+}
+
+std::unique_ptr<HangWatchdog> World::watch_for_hangs(std::chrono::milliseconds timeout) {
+  return std::make_unique<HangWatchdog>(log_, timeout, [this](const std::string& text) {
+    log_error(text);
+    std::this_thread::sleep_for(kLastWords);
+    abort(ExitCode::kHang);
+  });
+}
+
+void World::abort(ExitCode code) {
+  if (mpi_) MpiRuntime::abort(static_cast<int>(code));
+  std::_Exit(static_cast<int>(code));
+}
+
+int run_in_world(int argc, char** argv, const std::function<int(World&)>& body) {
+  try {
+    World world(argc, argv);
+    try {
+      return body(world);
+    } catch (...) {
+      const auto [text, code] = current_failure();
+      log_error(text);
+      if (world.size() > 1) world.abort(code);
+      return static_cast<int>(code);
+    }
+  } catch (...) {
+    log_error(current_failure().first);
+    return static_cast<int>(ExitCode::kInternal);
+  }
+}
+
+}  // namespace granule
