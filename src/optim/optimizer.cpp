@@ -1,0 +1,135 @@
+#include "optim/optimizer.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/check.h"
+#include "ops/adamw_update.h"
+
+namespace granule {
+
+namespace {
+
+// In fp64 and in chunks of fixed size, so that the sum depends neither on threads nor overflows.
+double sum_of_squares(const at::Tensor& values) {
+  constexpr int64_t kChunk = 1 << 14;
+  const int64_t count = values.numel();
+  const auto* value = values.const_data_ptr<float>();
+  std::vector<double> partial(static_cast<size_t>((count + kChunk - 1) / kChunk));
+  at::parallel_for(0, static_cast<int64_t>(partial.size()), 1, [&](int64_t first, int64_t last) {
+    for (int64_t chunk = first; chunk < last; ++chunk) {
+      double sum = 0;
+      const int64_t end = std::min(count, (chunk + 1) * kChunk);
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = chunk * kChunk; i < end; ++i) sum += static_cast<double>(value[i]) * value[i];
+      partial[static_cast<size_t>(chunk)] = sum;
+    }
+  });
+  double total = 0;
+  for (const double sum : partial) total += sum;
+  return total;
+}
+
+}  // namespace
+
+void OptimizerConfig::check() const {
+  if (min_lr > lr) throw ConfigError("optimizer.min_lr", min_lr, "must not exceed optimizer.lr = ", lr);
+  if (adam_beta1 >= 1) throw ConfigError("optimizer.adam_beta1", adam_beta1, "must be below 1");
+  if (adam_beta2 >= 1) throw ConfigError("optimizer.adam_beta2", adam_beta2, "must be below 1");
+}
+
+Optimizer::Optimizer(const std::vector<PlacedParameter>& parameters, const ShardGroups& groups,
+                     const OptimizerConfig& config)
+    : config_(config), world_(groups.world), buffers_(flatten_parameters(parameters, groups)) {
+  for (const auto& buffer : buffers_) {
+    CHECK(buffer.dtype() == at::kFloat || buffer.dtype() == at::kBFloat16, "parameters in ", buffer.dtype());
+    const auto slice = buffer.own_slice(buffer.parameter());
+    const auto master = slice.to(at::kFloat);  // fp32 parameters: the slice itself
+    shards_.push_back({&buffer, master, at::zeros_like(master), at::zeros_like(master)});
+    runs_.push_back(decay_runs(buffer));
+  }
+}
+
+std::vector<Optimizer::DecayRun> Optimizer::decay_runs(const FlatBuffer& buffer) {
+  std::vector<DecayRun> runs;
+  int64_t end = 0;
+  for (const auto& segment : buffer.own_segments()) {
+    const int64_t begin = segment.flat_begin - buffer.slice_begin();
+    // The zeros between tensors stay zero with or without decay and go with either side.
+    if (runs.empty() || runs.back().decays != segment.decays) {
+      runs.push_back({begin, segment.count, segment.decays});
+    } else {
+      runs.back().count = begin + segment.count - runs.back().begin;
+    }
+    end = begin + segment.count;
+  }
+  CHECK(end <= buffer.slice_size(), "segments reach ", end, " of ", buffer.slice_size());
+  return runs;
+}
+
+void Optimizer::zero_gradients() {
+  for (const auto& buffer : buffers_) buffer.gradient().zero_();
+}
+
+double Optimizer::reduce_gradients() {
+  auto squares = at::zeros({1}, at::kDouble);
+  for (const auto& buffer : buffers_) {
+    buffer.check_gradients_in_place();
+    auto slice = buffer.own_slice(buffer.gradient());
+    buffer.group().reduce_scatter_sum(buffer.gradient(), slice);
+    squares += sum_of_squares(slice);
+  }
+  // Own slices of all ranks together hold every element once.
+  world_.all_reduce_sum(squares);
+  gradient_norm_ = std::sqrt(squares.item<double>());
+  return gradient_norm_;
+}
+
+void Optimizer::apply(double lr) {
+  CHECK(std::isfinite(gradient_norm_), "an update from gradients of norm ", gradient_norm_);
+  const double clip_factor =
+      config_.clip_grad > 0 ? std::min(1.0, config_.clip_grad / (gradient_norm_ + 1e-6)) : 1.0;
+  ++num_updates_;
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    update_shard(i, lr, clip_factor);
+    auto all = buffers_[i].parameter();
+    buffers_[i].group().all_gather(buffers_[i].own_slice(all), all);
+  }
+}
+
+void Optimizer::update_shard(size_t index, double lr, double clip_factor) {
+  const auto& shard = shards_[index];
+  const auto& buffer = buffers_[index];
+  const auto gradient = buffer.own_slice(buffer.gradient());
+  const auto parameter = buffer.own_slice(buffer.parameter());
+  const bool has_copy = buffer.dtype() != at::kFloat;
+  AdamWStep step{.lr = lr,
+                 .beta1 = config_.adam_beta1,
+                 .beta2 = config_.adam_beta2,
+                 .eps = config_.adam_eps,
+                 .gradient_scale = clip_factor,
+                 .update = num_updates_};
+  for (const auto& run : runs_[index]) {
+    step.weight_decay = run.decays ? config_.weight_decay : 0;
+    const auto part = [&](const at::Tensor& slice) { return slice.narrow(0, run.begin, run.count); };
+    auto master = part(shard.master), exp_avg = part(shard.exp_avg), exp_avg_sq = part(shard.exp_avg_sq);
+    auto copy = has_copy ? part(parameter) : at::Tensor();
+    adamw_update(step, master, exp_avg, exp_avg_sq, part(gradient), copy);
+  }
+}
+
+void Optimizer::state_changed(int64_t num_updates) {
+  CHECK(num_updates >= 0, num_updates, " updates");
+  num_updates_ = num_updates;
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    auto all = buffers_[i].parameter();
+    auto slice = buffers_[i].own_slice(all);
+    if (buffers_[i].dtype() != at::kFloat) slice.copy_(shards_[i].master);
+    buffers_[i].group().all_gather(slice, all);
+  }
+}
+
+}  // namespace granule
