@@ -1,0 +1,34 @@
+#include <cstdio>
+
+#include "app/commands.h"
+
+namespace granule {
+namespace {
+
+int run_command_line(int argc, char** argv, World& world) {
+  CLI::App app("Granule: pretrains and fine-tunes fine-grained mixture-of-experts language models", "granule");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "granule " GRANULE_VERSION);
+  Command chosen;
+  add_train_command(app, chosen);
+  add_eval_command(app, chosen);
+  add_generate_command(app, chosen);
+  add_inspect_command(app, chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // --help is an "error" too, with exit code 0.
+    const bool asked = error.get_exit_code() == 0;
+    if (world.rank() == 0) app.exit(error);
+    return static_cast<int>(asked ? ExitCode::kOk : ExitCode::kUsage);
+  }
+  return chosen(world);
+}
+
+}  // namespace
+}  // namespace granule
+
+int main(int argc, char** argv) {
+  return granule::run_in_world(
+      argc, argv, [&](granule::World& world) { return granule::run_command_line(argc, argv, world); });
+}

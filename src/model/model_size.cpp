@@ -1,0 +1,49 @@
+#include "model/model_size.h"
+
+#include <string_view>
+
+namespace granule {
+
+namespace {
+
+// The count that a parameter belongs to, by its name.
+int64_t& part_of(ModelSize& size, std::string_view name) {
+  const auto has = [&](std::string_view word) { return name.find(word) != std::string_view::npos; };
+  if (has("embed_tokens")) return size.embedding;
+  if (has("lm_head")) return size.head;
+  if (has("norm.weight")) return size.norm;
+  if (has(".self_attn.")) return size.attention;
+  if (has(".shared_experts.")) return size.shared;
+  if (has(".experts.")) return size.routed;
+  if (has(".mlp.gate.")) return size.router;
+  return size.dense;
+}
+
+}  // namespace
+
+ModelSize measure_size(const Transformer& model) {
+  ModelSize size;
+  const auto& router = model.config().router;
+  for (const auto& parameter : model.placed_parameters()) {
+    const auto elements = parameter.tensor.numel();
+    auto& part = part_of(size, parameter.pieces.front().name);
+    if (parameter.placement == Placement::kExpert) {
+      const int64_t one_expert = elements / parameter.tensor.size(0);
+      part += one_expert * router.n_routed_experts;
+      size.routed_activated += one_expert * router.num_experts_per_tok;
+    } else {
+      part += elements;
+    }
+  }
+  return size;
+}
+
+double training_flops_per_token(const ModelConfig& config, const ModelSize& size, int64_t seq_length) {
+  const int64_t head = config.tie_word_embeddings ? size.embedding : size.head;
+  const int64_t matrices = head + size.attention + size.dense + size.shared + size.router + size.routed_activated;
+  const double attention = static_cast<double>(config.num_hidden_layers * config.num_attention_heads *
+                                               config.head_dim_used() * seq_length);
+  return 6.0 * static_cast<double>(matrices) + 6.0 * attention;
+}
+
+}  // namespace granule

@@ -1,0 +1,27 @@
+#pragma once
+// The directory that holds everything of a run: config.yaml, tokenizer.json, metrics.jsonl, tensorboard/,
+// checkpoints/, report.html. One job at a time may write to it.
+
+#include <string>
+
+namespace granule {
+
+class RunDirectory {
+ public:
+  /// Makes the directory if missing and locks it until destruction. Throws InputError if another process holds it,
+  /// OutputError if it cannot be made.
+  explicit RunDirectory(const std::string& path);
+  ~RunDirectory();
+  RunDirectory(const RunDirectory&) = delete;
+  RunDirectory& operator=(const RunDirectory&) = delete;
+
+ private:
+  int lock_ = -1;
+};
+
+/// Paths inside a run directory.
+std::string config_path(const std::string& run_dir);
+std::string tokenizer_path(const std::string& run_dir);
+std::string checkpoints_path(const std::string& run_dir);
+
+}  // namespace granule

@@ -1,0 +1,79 @@
+#pragma once
+// A training run from its config to its end: data -> step -> log -> validation -> checkpoint, over and over. What a
+// run does is a function of its config; stopping and starting again changes nothing.
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "base/check.h"
+#include "comm/hang_watchdog.h"
+#include "comm/mesh.h"
+#include "data/loader.h"
+#include "data/prefetcher.h"
+#include "model/model_size.h"
+#include "model/transformer.h"
+#include "optim/lr_schedule.h"
+#include "optim/optimizer.h"
+#include "train/checkpoint.h"
+#include "train/evaluate.h"
+#include "train/run_config.h"
+#include "train/run_directory.h"
+#include "train/run_log.h"
+#include "train/step.h"
+#include "train/stop_signal.h"
+
+namespace granule {
+
+class Trainer {
+ public:
+  /// Builds the model and loads the newest checkpoint of the run, or what checkpoint.load names, or first values.
+  /// `config` has been checked. Collective over the world. Throws InputError for missing or damaged files.
+  Trainer(World& world, const RunConfig& config);
+
+  /// Trains to the last step (kOk) or until asked to stop (kStopped, with a checkpoint). Collective.
+  /// Throws NumericError after train.max_skipped_in_a_row steps with a non-finite loss or gradient.
+  ExitCode run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void restore();
+  void prepare_data();
+  void prepare_log();
+  void describe_run() const;
+
+  /// One step, its place in the log and the rules about non-finite numbers.
+  void advance();
+  void count_skipped(const StepOutcome& outcome);
+  MetricRecord metrics_of(const StepOutcome& outcome, double lr);
+  void validate();
+  void save();
+  /// Whether some rank was sent a signal, or the time is up; the same answer on all ranks.
+  bool asked_to_stop();
+
+  World& world_;
+  const RunConfig config_;
+  std::unique_ptr<HangWatchdog> watchdog_;
+  std::optional<RunDirectory> directory_;  // rank 0
+  Mesh mesh_;
+  Transformer model_;
+  Optimizer optimizer_;
+  TrainStep step_;
+  LrSchedule schedule_;
+  const ModelSize size_;
+
+  TrainState state_;
+  int64_t skipped_in_a_row_ = 0;
+  int64_t saved_step_ = -1;
+  std::unique_ptr<Prefetcher> training_data_;
+  std::unique_ptr<Loader> validation_data_;
+  at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer
+  std::unique_ptr<RunLog> log_;
+  StopSignal stop_signal_;
+  const Clock::time_point begin_ = Clock::now();
+  Clock::time_point line_begin_ = begin_;  // since the last metrics line
+  int64_t line_step_ = 0;
+};
+
+}  // namespace granule

@@ -1,0 +1,38 @@
+#include "model/model_size.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/small_model.h"
+
+namespace granule {
+namespace {
+
+TEST(ModelSize, IsThePublished16BToTheLastParameter) {
+  ModelConfig config;
+  config.vocab_size = 102400;
+  config.hidden_size = 2048;
+  config.num_hidden_layers = 28;
+  config.num_attention_heads = 16;
+  config.intermediate_size = 10944;
+  config.moe_intermediate_size = 1408;
+  config.n_shared_experts = 2;
+  config.first_k_dense_replace = 1;
+  config.router.n_routed_experts = 64;
+  config.router.num_experts_per_tok = 6;
+  const Transformer model(config, alone(), at::kBFloat16, at::kMeta);
+  const auto size = measure_size(model);
+  EXPECT_EQ(size.total(), 16'375'728'128);
+  EXPECT_NEAR(static_cast<double>(size.activated()), 2.829e9, 0.0005e9);
+}
+
+TEST(ModelSize, CountsEveryElementOfASmallModelOnce) {
+  const Transformer model(small_config(), alone(), at::kFloat, at::kMeta);
+  int64_t elements = 0;
+  for (const auto& parameter : model.parameters()) elements += parameter.numel();
+  const auto size = measure_size(model);
+  EXPECT_EQ(size.total(), elements);
+  EXPECT_EQ(size.routed_activated * 8, size.routed * 3);
+}
+
+}  // namespace
+}  // namespace granule
