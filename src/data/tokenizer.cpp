@@ -1,0 +1,113 @@
+#include "data/tokenizer.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/check.h"
+#include "data/byte_alphabet.h"
+#include "data/tokenizer_file.h"
+#include "data/utf8.h"
+
+namespace granule {
+
+namespace {
+
+constexpr std::string_view kEndOfDocument = "<|endoftext|>";
+
+// Words outside the byte alphabet are added tokens; merges cannot make them.
+TextMap<int32_t> ids_by_bytes(const TextMap<int32_t>& vocabulary) {
+  TextMap<int32_t> ids;
+  for (const auto& [word, id] : vocabulary) {
+    if (auto bytes = bytes_of_word(word)) ids.emplace(*std::move(bytes), id);
+  }
+  return ids;
+}
+
+}  // namespace
+
+Tokenizer::Tokenizer(const std::string& path) : Tokenizer(path, read_tokenizer_file(path)) {}
+
+Tokenizer::Tokenizer(const std::string& path, TokenizerFile file)
+    : path_(path),
+      added_(file.added),
+      steps_(file.steps),
+      encoder_(ids_by_bytes(file.vocabulary), file.merges, file.ignore_merges),
+      prefix_(file.prefix),
+      suffix_(file.suffix) {
+  fill_texts(file);
+  const auto configured = configured_eos_token(path);
+  end_of_document_ = find_added(configured.value_or(std::string(kEndOfDocument)));
+  if (configured && !end_of_document_) {
+    throw InputError(path, "has no added token \"", *configured,
+                     "\", the eos_token of tokenizer_config.json");
+  }
+}
+
+void Tokenizer::fill_texts(const TokenizerFile& file) {
+  std::vector<std::pair<int64_t, std::string>> texts;
+  for (const auto& [word, id] : file.vocabulary) texts.emplace_back(id, bytes_of_word(word).value_or(word));
+  for (const auto& token : file.added) texts.emplace_back(token.id, token.content);
+  // An added token comes behind the same word of the vocabulary and is the one that stays.
+  std::stable_sort(texts.begin(), texts.end(), [](auto& a, auto& b) { return a.first < b.first; });
+  const int64_t size = texts.empty() ? 0 : texts.back().first + 1;
+  special_.resize(static_cast<size_t>(size), false);
+  for (const auto& token : file.added) special_[static_cast<size_t>(token.id)] = token.special;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (i + 1 < texts.size() && texts[i + 1].first == texts[i].first) continue;
+    text_begin_.resize(static_cast<size_t>(texts[i].first) + 1, static_cast<uint32_t>(text_.size()));
+    text_ += texts[i].second;
+  }
+  text_begin_.push_back(static_cast<uint32_t>(text_.size()));
+}
+
+std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOptions& options) {
+  const auto valid = replace_invalid_utf8(text);
+  std::vector<int64_t> ids;
+  if (options.with_template) ids = prefix_;
+  try {
+    for (const auto& part : added_.split(valid, options.with_special)) {
+      if (part.id >= 0) {
+        ids.push_back(part.id);
+        continue;
+      }
+      for (const auto piece : pre_tokenize(steps_, part.text)) encoder_.encode(piece, ids);
+    }
+  } catch (const std::runtime_error& error) {
+    throw InputError(path_, "cannot split this text: ", error.what());
+  } catch (const std::out_of_range& error) {
+    throw InputError(path_, error.what());
+  }
+  if (options.with_template) ids.insert(ids.end(), suffix_.begin(), suffix_.end());
+  return ids;
+}
+
+std::string Tokenizer::decode(const std::vector<int64_t>& ids, bool skip_special) const {
+  std::string text;
+  for (const auto id : ids) {
+    if (!skip_special || !is_special(id)) text += token_text(id);
+  }
+  return text;
+}
+
+std::string_view Tokenizer::token_text(int64_t id) const {
+  if (id < 0 || id >= vocab_size()) return {};
+  const auto begin = text_begin_[static_cast<size_t>(id)];
+  return std::string_view(text_).substr(begin, text_begin_[static_cast<size_t>(id) + 1] - begin);
+}
+
+int64_t Tokenizer::num_bytes(int64_t id) const {
+  return is_special(id) ? 0 : static_cast<int64_t>(token_text(id).size());
+}
+
+bool Tokenizer::is_special(int64_t id) const {
+  return id >= 0 && id < vocab_size() && special_[static_cast<size_t>(id)];
+}
+
+std::optional<int64_t> Tokenizer::find_added(std::string_view content) const {
+  for (const auto& token : added_.all()) {
+    if (token.content == content) return token.id;
+  }
+  return std::nullopt;
+}
+
+}  // namespace granule

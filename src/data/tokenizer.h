@@ -1,0 +1,70 @@
+#pragma once
+// Text to ids and back with the tokenizer.json of a run: byte-level BPE, the same ids as Hugging Face's
+// tokenizers.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/added_tokens.h"
+#include "data/byte_pair_encoder.h"
+#include "data/pre_tokenizer.h"
+
+namespace granule {
+
+struct TokenizerFile;
+
+struct EncodeOptions {
+  bool with_template = false;  ///< add what the post-processor adds: usually the token that begins a text
+  bool with_special =
+      true;  ///< names of special tokens in the text become those tokens; false: they are text
+};
+
+class Tokenizer {
+ public:
+  /// Throws InputError naming file and field for a damaged file or one that is no byte-level BPE tokenizer.
+  explicit Tokenizer(const std::string& path);
+
+  const std::string& path() const { return path_; }
+  /// One more than the largest id.
+  int64_t vocab_size() const { return static_cast<int64_t>(special_.size()); }
+
+  /// Broken UTF-8 is read as U+FFFD, one for each broken sequence. Throws InputError for a byte that the
+  /// vocabulary lacks. Not for several threads at once.
+  std::vector<int64_t> encode(std::string_view text, const EncodeOptions& options = {});
+
+  /// The bytes of the ids' text; not always valid UTF-8, since a token may hold part of a character. Ids that
+  /// no token has stand for nothing.
+  std::string decode(const std::vector<int64_t>& ids, bool skip_special = false) const;
+
+  /// The bytes of one token; for special ones their name; empty for ids that no token has.
+  std::string_view token_text(int64_t id) const;
+  /// Bytes of text that the token stands for: none for special ones. Bits per byte are counted with this.
+  int64_t num_bytes(int64_t id) const;
+  bool is_special(int64_t id) const;
+
+  /// The added token of this name.
+  std::optional<int64_t> find_added(std::string_view content) const;
+  /// The token that ends a document: eos_token of the tokenizer_config.json beside the file, else
+  /// <|endoftext|>.
+  std::optional<int64_t> end_of_document() const { return end_of_document_; }
+
+ private:
+  Tokenizer(const std::string& path, TokenizerFile file);
+  void fill_texts(const TokenizerFile& file);
+
+  std::string path_;
+  AddedTokens added_;
+  std::vector<SplitStep> steps_;
+  BytePairEncoder encoder_;
+  std::vector<int64_t> prefix_;
+  std::vector<int64_t> suffix_;
+  std::string text_;                  // of all tokens, back to back
+  std::vector<uint32_t> text_begin_;  // by id, one more than ids
+  std::vector<bool> special_;         // by id
+  std::optional<int64_t> end_of_document_;
+};
+
+}  // namespace granule

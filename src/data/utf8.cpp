@@ -1,0 +1,82 @@
+#include "data/utf8.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace granule {
+
+namespace {
+
+// What a lead byte promises: bytes in all, and the range of the second (Unicode 15, table 3-7).
+struct Lead {
+  size_t size;
+  uint8_t second_min;
+  uint8_t second_max;
+};
+
+Lead lead_of(uint8_t byte) {
+  if (byte >= 0xC2 && byte <= 0xDF) return {2, 0x80, 0xBF};
+  if (byte == 0xE0) return {3, 0xA0, 0xBF};
+  if (byte == 0xED) return {3, 0x80, 0x9F};
+  if (byte >= 0xE1 && byte <= 0xEF) return {3, 0x80, 0xBF};
+  if (byte == 0xF0) return {4, 0x90, 0xBF};
+  if (byte >= 0xF1 && byte <= 0xF3) return {4, 0x80, 0xBF};
+  if (byte == 0xF4) return {4, 0x80, 0x8F};
+  return {0, 0, 0};
+}
+
+}  // namespace
+
+Utf8Character first_character(std::string_view text) {
+  CHECK(!text.empty());
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
+  if (byte(0) < 0x80) return {1, true, false, byte(0)};
+  const auto lead = lead_of(byte(0));
+  if (lead.size == 0) return {1, false, false, 0};
+  uint32_t code_point = byte(0) & (0x7Fu >> lead.size);
+  for (size_t i = 1; i < lead.size; ++i) {
+    if (i == text.size()) return {i, false, true, 0};
+    const uint8_t least = i == 1 ? lead.second_min : 0x80;
+    const uint8_t most = i == 1 ? lead.second_max : 0xBF;
+    if (byte(i) < least || byte(i) > most) return {i, false, false, 0};
+    code_point = code_point << 6 | (byte(i) & 0x3Fu);
+  }
+  return {lead.size, true, false, code_point};
+}
+
+std::string replace_invalid_utf8(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  while (!text.empty()) {
+    const auto character = first_character(text);
+    out += character.valid ? text.substr(0, character.size) : "\uFFFD";
+    text.remove_prefix(character.size);
+  }
+  return out;
+}
+
+size_t complete_utf8_size(std::string_view text) {
+  // Only a character that begins in the last three bytes can be cut off.
+  for (size_t back = std::min<size_t>(3, text.size()); back > 0; --back) {
+    const size_t begin = text.size() - back;
+    if (first_character(text.substr(begin)).cut_off) return begin;
+  }
+  return text.size();
+}
+
+void append_utf8(uint32_t code_point, std::string& text) {
+  const auto put = [&](uint32_t byte) { text += static_cast<char>(byte); };
+  const auto tail = [&](int shift) { put(0x80 | (code_point >> shift & 0x3F)); };
+  if (code_point < 0x80) {
+    put(code_point);
+  } else if (code_point < 0x800) {
+    put(0xC0 | code_point >> 6), tail(0);
+  } else if (code_point < 0x10000) {
+    put(0xE0 | code_point >> 12), tail(6), tail(0);
+  } else {
+    put(0xF0 | code_point >> 18), tail(12), tail(6), tail(0);
+  }
+}
+
+}  // namespace granule

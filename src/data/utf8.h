@@ -1,0 +1,31 @@
+#pragma once
+// UTF-8 as Unicode defines it: what is valid, and where a broken sequence ends (the "maximal subpart" rule
+// that Python's errors="replace" and Rust's lossy conversion follow too).
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace granule {
+
+/// The character at the front of some text.
+struct Utf8Character {
+  size_t size;          ///< bytes; of a broken one, those that belong to it
+  bool valid;           ///< false: no character begins here
+  bool cut_off;         ///< not valid, but could become so with more bytes after the end
+  uint32_t code_point;  ///< if valid
+};
+
+/// Of non-empty text.
+Utf8Character first_character(std::string_view text);
+
+/// The text with U+FFFD in place of each broken sequence.
+std::string replace_invalid_utf8(std::string_view text);
+
+/// Bytes at the front that end with a whole character (or a sequence that no further byte can mend).
+size_t complete_utf8_size(std::string_view text);
+
+void append_utf8(uint32_t code_point, std::string& text);
+
+}  // namespace granule
