@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 
 #include "base/check.h"
+#include "data/tokenizer.h"
 #include "train/step.h"
 
 namespace granule {
@@ -40,6 +42,15 @@ Evaluation evaluate(const Transformer& model, Mesh& mesh, Loader& loader, const 
     result.bits_per_byte = total.item<double>() / (std::numbers::ln2 * static_cast<double>(result.num_bytes));
   }
   return result;
+}
+
+at::Tensor bytes_of_tokens(const std::string& tokenizer_path, int64_t vocab_size) {
+  if (!std::filesystem::exists(tokenizer_path)) return {};
+  const Tokenizer tokenizer(tokenizer_path);
+  auto bytes_V = at::zeros({vocab_size}, at::kLong);
+  auto* bytes = bytes_V.data_ptr<int64_t>();
+  for (int64_t id = 0; id < std::min(vocab_size, tokenizer.vocab_size()); ++id) bytes[id] = tokenizer.num_bytes(id);
+  return bytes_V;
 }
 
 }  // namespace granule

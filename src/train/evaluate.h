@@ -1,6 +1,8 @@
 #pragma once
 // Loss of a model on data it does not train on, on any number of ranks with the same result.
 
+#include <string>
+
 #include "comm/mesh.h"
 #include "data/loader.h"
 #include "model/transformer.h"
@@ -18,5 +20,8 @@ struct Evaluation {
 /// Reads all of `loader`, whose global batch is a multiple of the ranks of mesh.replica(). `bytes_V` (int64) holds
 /// the bytes of text that each id stands for; may be undefined. Collective over the world.
 Evaluation evaluate(const Transformer& model, Mesh& mesh, Loader& loader, const at::Tensor& bytes_V);
+
+/// Bytes of text that each of `vocab_size` ids stands for, int64 [V]; undefined if there is no such tokenizer.
+at::Tensor bytes_of_tokens(const std::string& tokenizer_path, int64_t vocab_size);
 
 }  // namespace granule

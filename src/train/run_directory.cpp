@@ -31,4 +31,15 @@ std::string config_path(const std::string& run_dir) { return run_dir + "/config.
 std::string tokenizer_path(const std::string& run_dir) { return run_dir + "/tokenizer.json"; }
 std::string checkpoints_path(const std::string& run_dir) { return run_dir + "/checkpoints"; }
 
+void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
+  namespace fs = std::filesystem;
+  constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
+  if (!fs::exists(tokenizer)) return;
+  const auto settings = fs::path(tokenizer).replace_filename("tokenizer_config.json");
+  write_text_file_durably(tokenizer_path(run_dir), read_text_file(tokenizer, kMaxBytes));
+  if (fs::exists(settings)) {
+    write_text_file_durably(run_dir + "/tokenizer_config.json", read_text_file(settings.string(), kMaxBytes));
+  }
+}
+
 }  // namespace granule

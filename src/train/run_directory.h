@@ -24,4 +24,7 @@ std::string config_path(const std::string& run_dir);
 std::string tokenizer_path(const std::string& run_dir);
 std::string checkpoints_path(const std::string& run_dir);
 
+/// Copies a tokenizer.json, and the tokenizer_config.json beside it, into the run; nothing if there is none.
+void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir);
+
 }  // namespace granule

@@ -47,6 +47,7 @@ class Trainer {
   void advance();
   void count_skipped(const StepOutcome& outcome);
   MetricRecord metrics_of(const StepOutcome& outcome, double lr);
+  void add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
   void validate();
   void save();
   /// Whether some rank was sent a signal, or the time is up; the same answer on all ranks.
@@ -57,7 +58,7 @@ class Trainer {
   std::unique_ptr<HangWatchdog> watchdog_;
   std::optional<RunDirectory> directory_;  // rank 0
   Mesh mesh_;
-  Transformer model_;
+  std::unique_ptr<Transformer> model_;
   Optimizer optimizer_;
   TrainStep step_;
   LrSchedule schedule_;

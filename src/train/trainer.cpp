@@ -1,0 +1,204 @@
+#include "train/trainer.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <csignal>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "data/open_sources.h"
+#include "train/expert_statistics.h"
+
+namespace granule {
+
+namespace {
+
+std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group) {
+  const auto dtype = config.train.precision == "bf16" ? at::kBFloat16 : at::kFloat;
+  auto model = std::make_unique<Transformer>(config.model, expert_group, dtype);
+  model->initialize(static_cast<uint64_t>(config.rng.seed));
+  return model;
+}
+
+double seconds_between(std::chrono::steady_clock::time_point begin, std::chrono::steady_clock::time_point end) {
+  return std::chrono::duration<double>(end - begin).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(World& world, const RunConfig& config)
+    : world_(world),
+      config_(config),
+      watchdog_(world.watch_for_hangs(std::chrono::seconds(config.parallel.timeout_seconds))),
+      mesh_(world, config.parallel),
+      model_(build_model(config, mesh_.expert())),
+      optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()}, config.optimizer),
+      step_(*model_, optimizer_, mesh_, config.train.micro_batch_size, config.train.recompute_granularity == "full"),
+      schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, config.train.train_iters),
+      size_(measure_size(*model_)) {
+  if (world_.rank() == 0) directory_.emplace(config_.run_dir);
+  restore();
+  prepare_data();
+  prepare_log();
+}
+
+void Trainer::prepare_data() {
+  const auto& train = config_.train;
+  const auto seed = static_cast<uint64_t>(config_.rng.seed);
+  const int64_t rows = train.global_batch_size / mesh_.replica().size();
+  Loader loader(open_training_source(config_.data, train.seq_length, config_.model.vocab_size, seed),
+                train.global_batch_size);
+  training_data_ = std::make_unique<Prefetcher>(std::move(loader), state_.step, mesh_.replica().rank() * rows, rows);
+
+  if (!config_.data.valid.empty()) {
+    const int64_t samples = config_.validation.eval_iters * train.global_batch_size;
+    validation_data_ = std::make_unique<Loader>(
+        open_validation_source(config_.data, train.seq_length, config_.model.vocab_size,
+                               samples > 0 ? samples : SampleSource::kEndless),
+        train.micro_batch_size * mesh_.replica().size());
+  }
+  bytes_V_ = bytes_of_tokens(config_.data.tokenizer_path(), config_.model.vocab_size);
+}
+
+void Trainer::prepare_log() {
+  const auto text = print_config(config_);
+  if (world_.rank() == 0) {
+    write_text_file_durably(config_path(config_.run_dir), text);
+    keep_tokenizer(config_.data.tokenizer_path(), config_.run_dir);
+  }
+  log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, config_.train.train_iters, state_.step,
+                                  world_.rank());
+  log_->text("config", text);
+  line_step_ = state_.step;
+  describe_run();
+}
+
+void Trainer::describe_run() const {
+  log_info(join_text("model: ", short_count(static_cast<double>(size_.total())), " parameters, ",
+                     short_count(static_cast<double>(size_.activated())), " activated for a token"));
+  log_info(join_text("layout: ", world_.size(), world_.size() == 1 ? " rank" : " ranks", " = data ",
+                     mesh_.data().size(), " x expert ", mesh_.expert().size(), ", ", world_.num_threads(),
+                     world_.num_threads() == 1 ? " thread each, " : " threads each, ", config_.train.precision));
+  log_info(join_text("run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", config_.train.train_iters, ", ",
+                     short_count(static_cast<double>(config_.train.global_batch_size * config_.train.seq_length)),
+                     " tokens a step"));
+}
+
+ExitCode Trainer::run() {
+  while (state_.step < config_.train.train_iters) {
+    advance();
+    const bool last = state_.step == config_.train.train_iters;
+    const auto due = [&](int64_t interval) { return last || (interval > 0 && state_.step % interval == 0); };
+    if (due(config_.validation.eval_interval)) validate();
+    const bool stop = asked_to_stop() && !last;
+    if (stop || due(config_.checkpoint.save_interval)) save();
+    if (stop) {
+      log_info(join_text("stopped after step ", state_.step, "; start again to go on"));
+      return ExitCode::kStopped;
+    }
+  }
+  return ExitCode::kOk;
+}
+
+void Trainer::advance() {
+  const auto rows = training_data_->next();
+  const double lr = schedule_.at(optimizer_.num_updates() + 1);
+  const auto outcome = step_.run(rows, lr);
+  ++state_.step;
+  state_.consumed_samples += config_.train.global_batch_size;
+  state_.consumed_tokens += outcome.num_tokens;
+  count_skipped(outcome);
+  log_->progress(state_.step, state_.consumed_tokens);
+  if (log_->is_due(state_.step)) log_->step(metrics_of(outcome, lr));
+}
+
+void Trainer::count_skipped(const StepOutcome& outcome) {
+  if (outcome.applied) {
+    skipped_in_a_row_ = 0;
+    return;
+  }
+  ++state_.skipped_steps;
+  ++skipped_in_a_row_;
+  if (world_.rank() == 0) {
+    log_warning(join_text("step ", state_.step, " skipped: loss ", outcome.loss, ", gradient norm ",
+                          outcome.gradient_norm));
+  }
+  if (skipped_in_a_row_ >= config_.train.max_skipped_in_a_row) {
+    throw NumericError(skipped_in_a_row_, " steps in a row up to step ", state_.step,
+                       " had a non-finite loss or gradient (train.max_skipped_in_a_row); a lower optimizer.lr or a "
+                       "longer warm-up may help. The last checkpoint is as it was.");
+  }
+}
+
+MetricRecord Trainer::metrics_of(const StepOutcome& outcome, double lr) {
+  const auto now = Clock::now();
+  const double step_seconds =
+      seconds_between(line_begin_, now) / static_cast<double>(std::max<int64_t>(1, state_.step - line_step_));
+  line_begin_ = now;
+  line_step_ = state_.step;
+  const double tokens_per_second =
+      static_cast<double>(config_.train.global_batch_size * config_.train.seq_length) / step_seconds;
+  const double flops = training_flops_per_token(config_.model, size_, config_.train.seq_length) * tokens_per_second;
+
+  MetricRecord record;
+  record.step = state_.step;
+  record.consumed_samples = state_.consumed_samples;
+  record.consumed_tokens = state_.consumed_tokens;
+  record.add(metric::kLoss, outcome.loss);
+  double balance = 0;
+  for (const auto& layer : outcome.routing) {
+    balance += layer.balance_loss_sum / static_cast<double>(std::max<int64_t>(1, layer.num_sequences));
+  }
+  if (!outcome.routing.empty()) {
+    record.add(metric::kBalanceLoss, balance / static_cast<double>(outcome.routing.size()));
+  }
+  record.add(metric::kGradNorm, outcome.gradient_norm);
+  record.add(metric::kLearningRate, lr);
+  record.add(metric::kBatchSize, static_cast<double>(config_.train.global_batch_size));
+  record.add(metric::kIterationTime, step_seconds);
+  record.add(metric::kTokensPerSecond, tokens_per_second);
+  record.add(metric::kThroughput, flops / 1e12 / world_.size());
+  record.add(metric::kSkippedSteps, static_cast<double>(state_.skipped_steps));
+  add_routing(record, outcome.routing);
+  return record;
+}
+
+void Trainer::add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const {
+  size_t routed = 0;
+  for (int64_t layer = 0; layer < config_.model.num_hidden_layers && routed < routing.size(); ++layer) {
+    if (!config_.model.has_experts(layer)) continue;
+    const auto& statistics = routing[routed++];
+    const std::span count_E(statistics.count_E.const_data_ptr<int64_t>(),
+                            static_cast<size_t>(statistics.count_E.numel()));
+    const int64_t taken = statistics.count_E.sum().item<int64_t>();
+    record.add_experts(layer, expert_statistics(count_E, statistics.num_chosen - taken, statistics.entropy_sum,
+                                                statistics.num_tokens));
+    if (log_->expert_counts_are_due(state_.step)) record.add_expert_counts(layer, count_E);
+  }
+}
+
+void Trainer::validate() {
+  if (!validation_data_) return;
+  const auto evaluation = evaluate(*model_, mesh_, *validation_data_, bytes_V_);
+  MetricRecord record;
+  record.step = state_.step;
+  record.consumed_samples = state_.consumed_samples;
+  record.consumed_tokens = state_.consumed_tokens;
+  record.add(metric::kValidationLoss, evaluation.loss);
+  record.add(metric::kValidationPerplexity, evaluation.perplexity);
+  if (evaluation.num_bytes > 0) record.add(metric::kValidationBitsPerByte, evaluation.bits_per_byte);
+  log_->validation(record);
+  line_begin_ = Clock::now();
+  line_step_ = state_.step;
+}
+
+bool Trainer::asked_to_stop() {
+  const double minutes = seconds_between(begin_, Clock::now()) / 60;
+  const bool time_is_up = config_.train.exit_duration_in_mins > 0 && minutes >= config_.train.exit_duration_in_mins;
+  const int64_t mine = stop_signal_.received() != 0 ? stop_signal_.received() : time_is_up ? SIGALRM : 0;
+  return mesh_.world().all_reduce_max(mine) != 0;
+}
+
+}  // namespace granule
