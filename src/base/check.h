@@ -13,18 +13,19 @@ namespace granule {
 /// How the process ends; documented in docs/operation.md.
 enum class ExitCode : int {
   kOk = 0,
-  kInternal = 1,   ///< a CHECK failed, or something unforeseen
-  kUsage = 2,      ///< command line or config is wrong
-  kInput = 3,      ///< a file is missing, damaged or of another kind
-  kNumeric = 17,   ///< too many steps in a row had a non-finite loss or gradient
-  kHang = 18,      ///< a collective or a step took longer than parallel.timeout_seconds
-  kStopped = 75,   ///< a signal asked to stop; a checkpoint was written, start again to go on
+  kInternal = 1,  ///< a CHECK failed, or something unforeseen
+  kUsage = 2,     ///< command line or config is wrong
+  kInput = 3,     ///< a file is missing, damaged or of another kind
+  kNumeric = 17,  ///< too many steps in a row had a non-finite loss or gradient
+  kHang = 18,     ///< a collective or a step took longer than parallel.timeout_seconds
+  kStopped = 75,  ///< a signal asked to stop; a checkpoint was written, start again to go on
 };
 
 template <class... Parts>
 std::string join_text(const Parts&... parts) {
   std::ostringstream text;
-  (text << ... << parts);
+  text << std::boolalpha;
+  ((text << parts), ...);
   return text.str();
 }
 
@@ -44,7 +45,8 @@ class ConfigError : public UserError {
  public:
   template <class Value, class... Parts>
   ConfigError(std::string key, const Value& value, const Parts&... requirement)
-      : UserError(ExitCode::kUsage, join_text(key, " = ", value, " ", requirement...)), key_(std::move(key)) {}
+      : UserError(ExitCode::kUsage, join_text(key, " = ", value, " ", requirement...)),
+        key_(std::move(key)) {}
   /// `message` is complete already.
   static ConfigError located(const std::string& message) { return ConfigError(message); }
 
@@ -90,9 +92,9 @@ std::array<int64_t, N> get_shape(const Tensor& tensor) {
 
 /// Our own bug if false: throws with place, condition and the values given behind it.
 #undef CHECK
-#define CHECK(condition, ...)                                                                          \
-  do {                                                                                                 \
-    if (!(condition)) {                                                                                \
+#define CHECK(condition, ...)                                                                           \
+  do {                                                                                                  \
+    if (!(condition)) {                                                                                 \
       ::granule::detail::fail_check(__FILE__, __LINE__, #condition, ::granule::join_text(__VA_ARGS__)); \
-    }                                                                                                  \
+    }                                                                                                   \
   } while (false)

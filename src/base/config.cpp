@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <optional>
+#include <string_view>
 
 #include "base/text.h"
 
@@ -24,25 +26,33 @@ const std::string& scalar_of(const YamlNode& node, const std::string& path, cons
 }
 
 [[noreturn]] void refuse_type(const YamlNode& node, const std::string& path, const char* expected) {
-  refuse(node, path, join_text(" = \"", node.scalar, "\" is not ", expected));
+  const char* quoted = node.quoted ? " in quotes" : "";
+  refuse(node, path, join_text(" = \"", node.scalar, "\"", quoted, " is not ", expected));
 }
 
+/// Nothing if `text` is no number, or too large for one.
 template <class Number>
-Number parse_number(const YamlNode& node, const std::string& path, const char* expected) {
-  const auto& text = scalar_of(node, path, expected);
+std::optional<Number> parse_number(std::string_view text) {
+  // YAML 1.1 reads 010 as eight, 1.2 as ten: nobody gets to guess.
+  const auto digits = text.substr(text.starts_with('-') ? 1 : 0);
+  if (digits.size() > 1 && digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9') return std::nullopt;
   Number value{};
-  const char* begin = text.data();
-  const char* end = begin + text.size();
-  const auto [rest, error] = std::from_chars(begin, end, value);
-  if (node.quoted || error != std::errc{} || rest != end) refuse_type(node, path, expected);
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc{} || rest != end) return std::nullopt;
   return value;
+}
+
+std::string bound_text(double bound) {
+  const bool whole = bound == std::floor(bound) && std::abs(bound) < 1e15;
+  return whole ? std::to_string(static_cast<int64_t>(bound)) : SectionPrinter::to_yaml(bound);
 }
 
 std::string range_text(const FieldRule& rule) {
   const bool has_min = std::isfinite(rule.min), has_max = std::isfinite(rule.max);
-  if (has_min && has_max) return join_text("between ", rule.min, " and ", rule.max);
-  if (has_min) return join_text("at least ", rule.min);
-  return join_text("at most ", rule.max);
+  if (has_min && has_max) return join_text("between ", bound_text(rule.min), " and ", bound_text(rule.max));
+  if (has_min) return join_text("at least ", bound_text(rule.min));
+  return join_text("at most ", bound_text(rule.max));
 }
 
 void check_range(const YamlNode& node, const std::string& path, double value, const FieldRule& rule) {
@@ -92,7 +102,8 @@ const std::vector<YamlNode>& SectionReader::list_items(const YamlNode& node, con
   return node.items;
 }
 
-void SectionReader::read_scalar(const YamlNode& node, const std::string& path, bool& value, const FieldRule&) {
+void SectionReader::read_scalar(const YamlNode& node, const std::string& path, bool& value,
+                                const FieldRule&) {
   const auto& text = scalar_of(node, path, "true or false");
   if (node.quoted || (text != "true" && text != "false")) refuse_type(node, path, "true or false");
   value = text == "true";
@@ -100,29 +111,45 @@ void SectionReader::read_scalar(const YamlNode& node, const std::string& path, b
 
 void SectionReader::read_scalar(const YamlNode& node, const std::string& path, int64_t& value,
                                 const FieldRule& rule) {
-  value = parse_number<int64_t>(node, path, "a whole number");
+  const char* expected = "a whole number";
+  const auto& text = scalar_of(node, path, expected);
+  auto number = parse_number<int64_t>(text);
+  if (!number) {
+    // 1e6 is how people write steps and tokens; it counts as whole where a double holds it exactly.
+    const auto real = parse_number<double>(text);
+    if (real && *real == std::floor(*real) && std::abs(*real) <= 0x1p53) number = static_cast<int64_t>(*real);
+  }
+  if (node.quoted || !number) refuse_type(node, path, expected);
+  value = *number;
   check_range(node, path, static_cast<double>(value), rule);
 }
 
 void SectionReader::read_scalar(const YamlNode& node, const std::string& path, double& value,
                                 const FieldRule& rule) {
-  value = parse_number<double>(node, path, "a number");
-  if (!std::isfinite(value)) refuse_type(node, path, "a finite number");
+  const char* expected = "a finite number";
+  const auto number = parse_number<double>(scalar_of(node, path, expected));
+  if (node.quoted || !number || !std::isfinite(*number)) refuse_type(node, path, expected);
+  value = *number;
   check_range(node, path, value, rule);
 }
 
 void SectionReader::read_scalar(const YamlNode& node, const std::string& path, std::string& value,
                                 const FieldRule& rule) {
   value = scalar_of(node, path, "text");
-  if (!rule.choices.empty() && std::find(rule.choices.begin(), rule.choices.end(), value) == rule.choices.end()) {
+  if (!rule.choices.empty() &&
+      std::find(rule.choices.begin(), rule.choices.end(), value) == rule.choices.end()) {
     refuse(node, path,
            join_text(" = \"", value, "\" must be one of ", join(rule.choices, ", "),
                      did_you_mean(value, rule.choices)));
   }
 }
 
-std::string SectionPrinter::to_yaml(bool value) { return value ? "true" : "false"; }
-std::string SectionPrinter::to_yaml(int64_t value) { return std::to_string(value); }
+std::string SectionPrinter::to_yaml(bool value) {
+  return value ? "true" : "false";
+}
+std::string SectionPrinter::to_yaml(int64_t value) {
+  return std::to_string(value);
+}
 
 std::string SectionPrinter::to_yaml(double value) {
   char buffer[32];
@@ -162,6 +189,17 @@ void SectionDocumenter::row(const std::string& path, const std::string& type, co
 }
 
 }  // namespace detail
+
+namespace {
+
+/// Item `3` or `3]` of a list; null if it has none.
+const YamlNode* item_at(const YamlNode& list, const std::string& index) {
+  size_t number = 0;
+  const auto [rest, error] = std::from_chars(index.data(), index.data() + index.size(), number);
+  return error == std::errc{} && number < list.items.size() ? &list.items[number] : nullptr;
+}
+
+}  // namespace
 
 ConfigDocument::ConfigDocument(const std::string& path, const std::vector<std::string>& overrides)
     : root_(parse_yaml_file(path)), source_(path) {
@@ -205,12 +243,13 @@ void ConfigDocument::apply_override(const std::string& assignment) {
 std::string ConfigDocument::place_of(const std::string& key) const {
   const YamlNode* node = &root_;
   std::string place = source_;
-  for (size_t begin = 0; begin <= key.size();) {
-    const auto end = std::min(key.find('.', begin), key.size());
-    const YamlNode* child = node->find(key.substr(begin, end - begin));
-    if (child == nullptr) break;
-    place = child->place;
-    node = child;
+  for (size_t begin = 0; begin < key.size();) {
+    const auto end = std::min(key.find_first_of(".[", begin), key.size());
+    const bool indexed = begin > 0 && key[begin - 1] == '[';
+    node =
+        indexed ? item_at(*node, key.substr(begin, end - begin)) : node->find(key.substr(begin, end - begin));
+    if (node == nullptr) break;
+    place = node->place;
     begin = end + 1;
   }
   return place;

@@ -1,12 +1,13 @@
 #pragma once
 // Config structs: each lies beside the module it configures and has one `visit(field)` with a line per field,
 //   field("lr", lr, {.min = 0}, "peak learning rate");
-// That line reads, prints, validates and documents the field. Types: bool, int64_t, double, std::string, vectors
-// of these, other structs with `visit` (a section) and vectors of such structs (a list of sections).
+// That line reads, prints, validates and documents the field. Types: bool, int64_t, double, std::string,
+// vectors of these, other structs with `visit` (a section) and vectors of such structs (a list of sections).
 
 #include <functional>
 #include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/check.h"
@@ -25,7 +26,9 @@ struct FieldRule {
 namespace detail {
 
 template <class T>
-concept Section = requires(T& section) { section.visit([](auto&&...) {}); };
+concept Section = requires(T& section) {
+  section.visit([](auto&&...) {});
+};
 
 template <class T>
 struct IsVector : std::false_type {};
@@ -41,8 +44,10 @@ class SectionReader {
   template <class T>
   void operator()(const char* key, T& value, const FieldRule& rule, const char* /*doc*/) {
     const YamlNode* node = take(key, rule.required);
-    if (node != nullptr) read(*node, path_of(key), value, rule);
-    else if constexpr (Section<T>) read_section(nullptr, path_of(key), source_, value);
+    if (node != nullptr)
+      read(*node, path_of(key), value, rule);
+    else if constexpr (Section<T>)
+      read_section(nullptr, path_of(key), source_, value);
   }
 
   /// Throws ConfigError for the first key that no field asked for.
@@ -65,7 +70,8 @@ class SectionReader {
     }
   }
   template <class T>
-  static void read_section(const YamlNode* node, const std::string& path, const std::string& source, T& value) {
+  static void read_section(const YamlNode* node, const std::string& path, const std::string& source,
+                           T& value) {
     SectionReader reader(node, path, source);
     value.visit(reader);
     reader.refuse_unknown_keys();
@@ -109,6 +115,12 @@ class SectionPrinter {
   static std::string to_yaml(int64_t value);
   static std::string to_yaml(double value);
   static std::string to_yaml(const std::string& value);
+  template <class T>
+  static std::string list_to_yaml(const std::vector<T>& list) {
+    std::string text = "[";
+    for (size_t i = 0; i < list.size(); ++i) text += (i > 0 ? ", " : "") + to_yaml(list[i]);
+    return text + "]";
+  }
 
  private:
   template <class T>
@@ -121,9 +133,7 @@ class SectionPrinter {
         item.visit(inner);
       }
     } else {
-      out_ += " [";
-      for (size_t i = 0; i < list.size(); ++i) out_ += (i > 0 ? ", " : "") + to_yaml(list[i]);
-      out_ += "]\n";
+      out_ += " " + list_to_yaml(list) + "\n";
     }
   }
 
@@ -145,12 +155,12 @@ class SectionDocumenter {
       value.visit(inner);
     } else if constexpr (IsVector<T>::value) {
       if constexpr (Section<typename T::value_type>) {
-        row(path, "list of sections", "[]", rule, doc);
+        row(path, "list of sections", rule.required ? "required" : "[]", rule, doc);
         typename T::value_type element;
         SectionDocumenter inner(out_, path + "[]");
         element.visit(inner);
       } else {
-        row(path, "list", "[]", rule, doc);
+        row(path, "list", rule.required ? "required" : SectionPrinter::list_to_yaml(value), rule, doc);
       }
     } else {
       row(path, type_name(value), rule.required ? "required" : SectionPrinter::to_yaml(value), rule, doc);
@@ -163,8 +173,8 @@ class SectionDocumenter {
   static const char* type_name(double) { return "float"; }
   static const char* type_name(const std::string&) { return "text"; }
   void open_section(const std::string& path, const char* doc);
-  void row(const std::string& path, const std::string& type, const std::string& initial, const FieldRule& rule,
-           const char* doc);
+  void row(const std::string& path, const std::string& type, const std::string& initial,
+           const FieldRule& rule, const char* doc);
 
   std::string& out_;
   std::string path_;
@@ -184,7 +194,8 @@ class ConfigDocument {
 
   /// Fills `config`, then runs `validate` on it; a ConfigError of either names the place in the file.
   template <class Config>
-  void read_into(Config& config, const std::function<void(const Config&)>& validate = {}) const {
+  void read_into(Config& config,
+                 const std::type_identity_t<std::function<void(const Config&)>>& validate = {}) const {
     detail::SectionReader reader(&root_, "", source_);
     config.visit(reader);
     reader.refuse_unknown_keys();
@@ -192,6 +203,7 @@ class ConfigDocument {
     try {
       validate(config);
     } catch (const ConfigError& error) {
+      if (error.key().empty()) throw;
       throw ConfigError::located(place_of(error.key()) + ": " + error.what());
     }
   }

@@ -16,7 +16,9 @@ namespace granule {
 OutputError::OutputError(const std::string& path, const std::string& action, int error_number)
     : std::runtime_error(join_text(path, ": cannot ", action, ": ", std::strerror(error_number))) {}
 
-ReadFile::ReadFile(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+ReadFile::ReadFile(const std::string& path) : path_(path) {
+  // Opening a pipe that nobody writes to would wait forever.
+  descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor_ < 0) throw InputError(path, "cannot be opened: ", std::strerror(errno));
   struct stat status {};
   if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -102,10 +104,15 @@ void rename_durably(const std::string& from, const std::string& to) {
 
 void write_text_file_durably(const std::string& path, std::string_view text) {
   const auto temporary = join_text(path, ".tmp-", getpid());
-  WriteFile file(temporary);
-  file.append(text);
-  file.sync();
-  rename_durably(temporary, path);
+  try {
+    WriteFile file(temporary);
+    file.append(text);
+    file.sync();
+    rename_durably(temporary, path);
+  } catch (...) {
+    unlink(temporary.c_str());
+    throw;
+  }
 }
 
 }  // namespace granule

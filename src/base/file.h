@@ -1,6 +1,6 @@
 #pragma once
-// Files with every return value checked. Reading foreign bytes goes by position and length against the size seen
-// at opening; writing is durable only after `sync`.
+// Files with every return value checked. Reading foreign bytes goes by position and length against the size
+// seen at opening; writing is durable only after `sync`.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +38,8 @@ class ReadFile {
   uint64_t size_ = 0;
 };
 
-/// A file written from front to back. What was appended is seen by other processes at once, but is durable only
-/// after `sync`.
+/// A file written from front to back. What was appended is seen by other processes at once, but is durable
+/// only after `sync`.
 class WriteFile {
  public:
   enum class Mode {

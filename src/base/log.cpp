@@ -38,7 +38,11 @@ void set_log_rank(int rank, int num_ranks) {
 void log_info(const std::string& text) {
   if (log_rank == 0) logger().info("{}", text);
 }
-void log_warning(const std::string& text) { logger().warn("{}", prefixed("warning", text)); }
-void log_error(const std::string& text) { logger().error("{}", prefixed("error", text)); }
+void log_warning(const std::string& text) {
+  logger().warn("{}", prefixed("warning", text));
+}
+void log_error(const std::string& text) {
+  logger().error("{}", prefixed("error", text));
+}
 
 }  // namespace granule

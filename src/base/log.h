@@ -1,5 +1,6 @@
 #pragma once
-// Lines for people, on stderr: information from rank 0 alone, warnings and errors from any rank with its number.
+// Lines for people, on stderr: information from rank 0 alone, warnings and errors from any rank with its
+// number.
 
 #include <string>
 

@@ -24,9 +24,13 @@ RandomStream::RandomStream(uint64_t seed, std::string_view name) : key_(mix(seed
   for (const unsigned char c : name) key_ = mix(key_ ^ c) + kGolden;
 }
 
-uint64_t RandomStream::bits(uint64_t index) const { return mix(mix(key_ + index * kGolden) ^ key_); }
+uint64_t RandomStream::bits(uint64_t index) const {
+  return mix(mix(key_ + index * kGolden) ^ key_);
+}
 
-double RandomStream::uniform(uint64_t index) const { return static_cast<double>(bits(index) >> 11) * 0x1p-53; }
+double RandomStream::uniform(uint64_t index) const {
+  return static_cast<double>(bits(index) >> 11) * 0x1p-53;
+}
 
 double RandomStream::normal(uint64_t index) const {
   const double u = 1.0 - uniform(2 * index);  // in (0, 1]

@@ -1,6 +1,6 @@
 #pragma once
-// Random numbers without state: a value depends on (seed, name, index) alone, so any rank can make any element
-// of any tensor, and nothing needs saving on checkpoint.
+// Random numbers without state: a value depends on (seed, name, index) alone, so any rank can make any
+// element of any tensor, and nothing needs saving on checkpoint.
 
 #include <cstdint>
 #include <string_view>

@@ -35,11 +35,12 @@ std::string format(const char* pattern, Args... args) {
 
 std::string nearest_word(std::string_view word, const std::vector<std::string>& candidates) {
   std::string nearest;
-  size_t fewest = std::max<size_t>(2, word.size() / 2) + 1;
+  size_t fewest = std::max<size_t>(1, word.size() / 2) + 1;
   for (const auto& candidate : candidates) {
+    size_t distance = edit_distance(word, candidate);
     // Half a word typed is the other likely slip.
-    const bool part = word.size() >= 4 && candidate.find(word) != std::string::npos;
-    const size_t distance = part ? 1 : edit_distance(word, candidate);
+    if (word.size() >= 4 && candidate.find(word) != std::string::npos)
+      distance = std::min(distance, size_t{1});
     if (distance < fewest) {
       fewest = distance;
       nearest = candidate;
@@ -58,16 +59,17 @@ std::string short_count(double count) {
     double unit;
     const char* letter;
   } kUnits[] = {{1e12, "T"}, {1e9, "B"}, {1e6, "M"}, {1e3, "k"}};
+  // Rounded first: 999,999 is 1.00M, not 1000k.
   for (const auto& [unit, letter] : kUnits) {
-    if (std::abs(count) >= unit) {
-      const double value = count / unit;
-      return format(value < 10 ? "%.2f%s" : value < 100 ? "%.1f%s" : "%.0f%s", value, letter);
-    }
+    const double size = std::abs(count) / unit;
+    if (size >= 0.9995)
+      return format(size < 9.995 ? "%.2f%s" : size < 99.95 ? "%.1f%s" : "%.0f%s", count / unit, letter);
   }
   return format("%.0f", count);
 }
 
 std::string short_duration(double seconds) {
+  if (!std::isfinite(seconds)) return "unknown";
   const auto total = static_cast<long long>(std::llround(std::max(0.0, seconds)));
   if (total < 60) return format("%lld s", total);
   if (total < 3600) return format("%lld m %02lld s", total / 60, total % 60);

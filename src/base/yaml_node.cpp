@@ -3,11 +3,12 @@
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
-#include <fstream>
+#include <algorithm>
 #include <set>
 #include <sstream>
 
 #include "base/check.h"
+#include "base/file.h"
 
 namespace granule {
 
@@ -61,6 +62,7 @@ class TreeBuilder : public YAML::EventHandler {
     YamlNode node;
     bool has_key = false;  // a map whose key was read and whose value comes next
     std::string key;
+    std::string key_place;
     std::set<std::string> keys;
   };
 
@@ -91,6 +93,7 @@ class TreeBuilder : public YAML::EventHandler {
       throw ConfigError::located(join_text(place(mark), ": duplicate key \"", key, "\""));
     }
     level.key = key;
+    level.key_place = place(mark);
     level.has_key = true;
   }
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YamlNode::Kind kind) {
@@ -119,6 +122,7 @@ class TreeBuilder : public YAML::EventHandler {
     } else if (!level.has_key) {
       throw ConfigError::located(join_text(node.place, ": empty keys are not accepted in a config"));
     } else {
+      node.place = std::move(level.key_place);
       level.node.entries.emplace_back(std::move(level.key), std::move(node));
       level.has_key = false;
     }
@@ -144,27 +148,27 @@ YamlNode* YamlNode::find(const std::string& key) {
 
 const char* YamlNode::kind_name() const {
   switch (kind) {
-    case Kind::kNull: return "nothing";
-    case Kind::kScalar: return "a single value";
-    case Kind::kSequence: return "a list";
-    case Kind::kMap: return "a section";
+    case Kind::kNull:
+      return "nothing";
+    case Kind::kScalar:
+      return "a single value";
+    case Kind::kSequence:
+      return "a list";
+    case Kind::kMap:
+      return "a section";
   }
   return "";
 }
 
 YamlNode parse_yaml_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw InputError(path, "cannot be opened; expected a YAML file");
-  std::string text(kMaxBytes + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (file.bad() || (file.fail() && !file.eof())) throw InputError(path, "cannot be read");
-  text.resize(static_cast<size_t>(file.gcount()));
-  return parse_yaml(text, path);
+  return parse_yaml(read_text_file(path, kMaxBytes), path);
 }
 
 YamlNode parse_yaml(const std::string& text, const std::string& source) {
   if (text.size() > kMaxBytes) throw ConfigError::located(source + ": larger than 1 MiB, no config");
-  std::istringstream stream(text);
+  // yaml-cpp takes the end of the input for a closing quote, but not the end of a document.
+  std::istringstream stream(text + "\n...\n");
+  const auto num_lines = std::count(text.begin(), text.end(), '\n') + 1;
   TreeBuilder builder(source);
   try {
     YAML::Parser parser(stream);
@@ -175,6 +179,8 @@ YamlNode parse_yaml(const std::string& text, const std::string& source) {
       }
     }
   } catch (const YAML::Exception& error) {
+    if (error.mark.line >= num_lines)
+      throw ConfigError::located(source + ": a quote, [ or { is never closed");
     throw ConfigError::located(
         join_text(source, ":", error.mark.line + 1, ":", error.mark.column + 1, ": ", error.msg));
   }

@@ -1,6 +1,7 @@
 #pragma once
 // A YAML file as a plain tree that knows where each node stands. The only place that sees yaml-cpp.
-// Stricter than YAML: no anchors, aliases or tags, no duplicate keys, one document, at most 1 MiB and 32 levels.
+// Stricter than YAML: no anchors, aliases or tags, no duplicate keys, one document, at most 1 MiB and 32
+// levels.
 
 #include <string>
 #include <utility>
@@ -12,11 +13,11 @@ struct YamlNode {
   enum class Kind { kNull, kScalar, kSequence, kMap };
 
   Kind kind = Kind::kNull;
-  std::string scalar;      ///< text of a scalar
-  bool quoted = false;     ///< a quoted scalar is text whatever it looks like
-  std::string place;       ///< "file:line:column"
-  std::vector<YamlNode> items;                             ///< of a sequence
-  std::vector<std::pair<std::string, YamlNode>> entries;   ///< of a map, in file order
+  std::string scalar;           ///< text of a scalar
+  bool quoted = false;          ///< a quoted scalar is text whatever it looks like
+  std::string place;            ///< "file:line:column" of its key, or of itself where it has none
+  std::vector<YamlNode> items;  ///< of a sequence
+  std::vector<std::pair<std::string, YamlNode>> entries;  ///< of a map, in file order
 
   const YamlNode* find(const std::string& key) const;
   YamlNode* find(const std::string& key);
