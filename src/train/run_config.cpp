@@ -29,13 +29,17 @@ void check_experts(const RunConfig& config) {
 
 void RunConfig::check(int64_t num_ranks) const {
   if (run_dir.empty()) throw ConfigError("run_dir", "\"\"", "must name a directory");
-  model.check();
+  check_model(num_ranks);
   data.check();
   optimizer.check();
   scheduler.check(train.train_iters);
+  check_batch(*this, num_ranks);
+}
+
+void RunConfig::check_model(int64_t num_ranks) const {
+  model.check();
   parallel.check(num_ranks);
   check_experts(*this);
-  check_batch(*this, num_ranks);
 }
 
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {

@@ -86,8 +86,10 @@ struct RunConfig {
     field("rng", rng, {}, "Randomness.");
   }
 
-  /// Checks across sections, for a job of `num_ranks`. Throws ConfigError.
+  /// Checks across sections, for a training job of `num_ranks`. Throws ConfigError.
   void check(int64_t num_ranks) const;
+  /// Of these, what a job that only runs the model needs.
+  void check_model(int64_t num_ranks) const;
 };
 
 /// Reads, overrides and checks; nothing is built. Throws ConfigError with file:line:column, InputError.

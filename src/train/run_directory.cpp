@@ -28,15 +28,19 @@ RunDirectory::RunDirectory(const std::string& path) {
 RunDirectory::~RunDirectory() { close(lock_); }
 
 std::string config_path(const std::string& run_dir) { return run_dir + "/config.yaml"; }
-std::string tokenizer_path(const std::string& run_dir) { return run_dir + "/tokenizer.json"; }
 std::string checkpoints_path(const std::string& run_dir) { return run_dir + "/checkpoints"; }
+
+std::string existing_tokenizer(const std::string& directory) {
+  const auto path = directory + "/tokenizer.json";
+  return std::filesystem::exists(path) ? path : "";
+}
 
 void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
   namespace fs = std::filesystem;
   constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
   if (!fs::exists(tokenizer)) return;
   const auto settings = fs::path(tokenizer).replace_filename("tokenizer_config.json");
-  write_text_file_durably(tokenizer_path(run_dir), read_text_file(tokenizer, kMaxBytes));
+  write_text_file_durably(run_dir + "/tokenizer.json", read_text_file(tokenizer, kMaxBytes));
   if (fs::exists(settings)) {
     write_text_file_durably(run_dir + "/tokenizer_config.json", read_text_file(settings.string(), kMaxBytes));
   }

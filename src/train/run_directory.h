@@ -21,8 +21,9 @@ class RunDirectory {
 
 /// Paths inside a run directory.
 std::string config_path(const std::string& run_dir);
-std::string tokenizer_path(const std::string& run_dir);
 std::string checkpoints_path(const std::string& run_dir);
+/// The tokenizer.json of a run or checkpoint directory; empty if it has none.
+std::string existing_tokenizer(const std::string& directory);
 
 /// Copies a tokenizer.json, and the tokenizer_config.json beside it, into the run; nothing if there is none.
 void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir);

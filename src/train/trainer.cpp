@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "data/open_sources.h"
+#include "train/checkpoint_restore.h"
 #include "train/expert_statistics.h"
 
 namespace granule {
@@ -44,6 +45,26 @@ Trainer::Trainer(World& world, const RunConfig& config)
   prepare_log();
 }
 
+void Trainer::restore() {
+  const auto& settings = config_.checkpoint;
+  auto checkpoint = open_newest_checkpoint(checkpoints_path(config_.run_dir), world_.all(),
+                                           {.verify = settings.verify, .mark_bad = true});
+  const bool own = checkpoint.has_value();
+  if (!own && !settings.load.empty()) {
+    checkpoint = open_newest_checkpoint(settings.load, world_.all(), {.verify = settings.verify});
+    if (!checkpoint) throw InputError(settings.load, "holds no checkpoint (checkpoint.load)");
+  }
+  if (!checkpoint) return;
+  if (!own && settings.finetune) {
+    restore_masters(*checkpoint, optimizer_, world_.all());
+    log_info("starting from the parameters of " + checkpoint->path());
+    return;
+  }
+  restore_optimizer(*checkpoint, optimizer_, world_.all());
+  state_ = checkpoint->manifest().state;
+  log_info(join_text("going on from ", checkpoint->path()));
+}
+
 void Trainer::prepare_data() {
   const auto& train = config_.train;
   const auto seed = static_cast<uint64_t>(config_.rng.seed);
@@ -68,10 +89,19 @@ void Trainer::prepare_log() {
     write_text_file_durably(config_path(config_.run_dir), text);
     keep_tokenizer(config_.data.tokenizer_path(), config_.run_dir);
   }
+  world_.all().barrier();
   log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, config_.train.train_iters, state_.step,
                                   world_.rank());
   log_->text("config", text);
   line_step_ = state_.step;
+  state_.seed = config_.rng.seed;
+  writer_.emplace(CheckpointWriterOptions{.directory = checkpoints_path(config_.run_dir),
+                                          .most_recent_k = config_.checkpoint.most_recent_k,
+                                          .layout = {config_.parallel.pipeline, mesh_.data().size(),
+                                                     mesh_.expert().size()},
+                                          .config_text = text,
+                                          .tokenizer_path = existing_tokenizer(config_.run_dir)},
+                  world_.all());
   describe_run();
 }
 
@@ -93,7 +123,7 @@ ExitCode Trainer::run() {
     const auto due = [&](int64_t interval) { return last || (interval > 0 && state_.step % interval == 0); };
     if (due(config_.validation.eval_interval)) validate();
     const bool stop = asked_to_stop() && !last;
-    if (stop || due(config_.checkpoint.save_interval)) save();
+    if (stop || due(config_.checkpoint.save_interval)) writer_->save(state_, optimizer_);
     if (stop) {
       log_info(join_text("stopped after step ", state_.step, "; start again to go on"));
       return ExitCode::kStopped;
@@ -116,17 +146,17 @@ void Trainer::advance() {
 
 void Trainer::count_skipped(const StepOutcome& outcome) {
   if (outcome.applied) {
-    skipped_in_a_row_ = 0;
+    state_.skipped_in_a_row = 0;
     return;
   }
   ++state_.skipped_steps;
-  ++skipped_in_a_row_;
+  ++state_.skipped_in_a_row;
   if (world_.rank() == 0) {
     log_warning(join_text("step ", state_.step, " skipped: loss ", outcome.loss, ", gradient norm ",
                           outcome.gradient_norm));
   }
-  if (skipped_in_a_row_ >= config_.train.max_skipped_in_a_row) {
-    throw NumericError(skipped_in_a_row_, " steps in a row up to step ", state_.step,
+  if (state_.skipped_in_a_row >= config_.train.max_skipped_in_a_row) {
+    throw NumericError(state_.skipped_in_a_row, " steps in a row up to step ", state_.step,
                        " had a non-finite loss or gradient (train.max_skipped_in_a_row); a lower optimizer.lr or a "
                        "longer warm-up may help. The last checkpoint is as it was.");
   }

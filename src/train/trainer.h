@@ -15,7 +15,7 @@
 #include "model/transformer.h"
 #include "optim/lr_schedule.h"
 #include "optim/optimizer.h"
-#include "train/checkpoint.h"
+#include "train/checkpoint_writer.h"
 #include "train/evaluate.h"
 #include "train/run_config.h"
 #include "train/run_directory.h"
@@ -38,6 +38,7 @@ class Trainer {
  private:
   using Clock = std::chrono::steady_clock;
 
+  /// The state of the run's newest checkpoint, or of what checkpoint.load names; else first values stay.
   void restore();
   void prepare_data();
   void prepare_log();
@@ -49,7 +50,6 @@ class Trainer {
   MetricRecord metrics_of(const StepOutcome& outcome, double lr);
   void add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
   void validate();
-  void save();
   /// Whether some rank was sent a signal, or the time is up; the same answer on all ranks.
   bool asked_to_stop();
 
@@ -65,8 +65,7 @@ class Trainer {
   const ModelSize size_;
 
   TrainState state_;
-  int64_t skipped_in_a_row_ = 0;
-  int64_t saved_step_ = -1;
+  std::optional<CheckpointWriter> writer_;
   std::unique_ptr<Prefetcher> training_data_;
   std::unique_ptr<Loader> validation_data_;
   at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer
