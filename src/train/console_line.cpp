@@ -40,9 +40,9 @@ std::string iteration_line(const MetricRecord& metrics, int64_t num_steps) {
       {metric::kLoss, " lm loss: %.6E |"},
       {metric::kBalanceLoss, " load_balancing_loss: %.6E |"},
       {metric::kGradNorm, " grad norm: %.3f |"},
-      {metric::kParamsNorm, " params norm: %.3f |"},
       {metric::kSkippedSteps, " number of skipped iterations: %3.0f |"},
-      {metric::kNonFiniteSteps, " number of nan iterations: %3.0f |"},
+      // The only reason to skip a step; people's scripts look for both.
+      {metric::kSkippedSteps, " number of nan iterations: %3.0f |"},
   };
   return format("iteration %8lld/%8lld | consumed samples: %12lld |", static_cast<long long>(metrics.step),
                 static_cast<long long>(num_steps), static_cast<long long>(metrics.consumed_samples)) +

@@ -18,7 +18,6 @@ namespace metric {
 inline constexpr char kLoss[] = "lm loss";                     // nats a token
 inline constexpr char kBalanceLoss[] = "load_balancing_loss";  // without coefficient, mean over layers
 inline constexpr char kGradNorm[] = "grad-norm";               // before clipping
-inline constexpr char kParamsNorm[] = "params-norm";
 inline constexpr char kLearningRate[] = "learning-rate";
 inline constexpr char kBatchSize[] = "batch-size";          // sequences of a step, all ranks
 inline constexpr char kIterationTime[] = "iteration-time";  // seconds a step
@@ -26,8 +25,7 @@ inline constexpr char kTokensPerSecond[] = "tokens/sec";    // all ranks
 inline constexpr char kThroughput[] = "throughput";         // model TFLOP/s a rank
 inline constexpr char kModelFlopsUse[] = "mfu";             // of the peak of all ranks, 0 to 1
 inline constexpr char kConsumedTokens[] = "consumed-tokens";
-inline constexpr char kSkippedSteps[] = "skipped-iterations";    // updates left out since the start
-inline constexpr char kNonFiniteSteps[] = "nan-iterations";      // steps with non-finite loss or gradient
+inline constexpr char kSkippedSteps[] = "skipped-iterations";    // loss or gradient not finite
 inline constexpr char kValidationLoss[] = "lm loss validation";  // nats a token
 inline constexpr char kValidationPerplexity[] = "lm loss validation ppl";
 inline constexpr char kValidationBitsPerByte[] = "lm loss validation bpb";

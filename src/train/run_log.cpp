@@ -61,6 +61,10 @@ bool RunLog::expert_counts_are_due(int64_t step) const {
 void RunLog::step(MetricRecord metrics) {
   if (!metrics_file_) return;
   metrics.wall_time = unix_seconds();
+  const double* throughput = metrics.find(metric::kThroughput);
+  if (throughput != nullptr && config_.peak_tflops > 0) {
+    metrics.add(metric::kModelFlopsUse, *throughput / config_.peak_tflops);
+  }
   metrics_file_->write(metrics);
   log_info(iteration_line(metrics, num_steps_));
   metrics.add(metric::kConsumedTokens, static_cast<double>(metrics.consumed_tokens));

@@ -60,6 +60,18 @@ TEST(RunLog, StampsTheTime) {
   EXPECT_EQ(jsonl.find("\"wall_time\":0"), std::string::npos) << jsonl;
 }
 
+TEST(RunLog, LogsTheShareOfAKnownPeak) {
+  const TemporaryDirectory directory;
+  for (const auto& [peak, expected] : {std::pair{0.0, false}, std::pair{0.5, true}}) {
+    RunLog log({.peak_tflops = peak}, directory.path(), 100, 0, 0);
+    auto metrics = record_of(10);
+    metrics.add(metric::kThroughput, 0.125);
+    log.step(metrics);
+    const auto jsonl = read_text_file(directory.path("metrics.jsonl"), 1 << 20);
+    EXPECT_EQ(jsonl.find("\"mfu\":0.25}") != std::string::npos, expected) << jsonl;
+  }
+}
+
 TEST(RunLog, OfOtherRanksLeavesNoTrace) {
   const TemporaryDirectory directory;
   testing::internal::CaptureStderr();
@@ -140,7 +152,8 @@ void write_resumed_run(const std::string& run_dir) {
       metrics.step = step;
       metrics.consumed_tokens = step * 100;
       metrics.add(metric::kLoss, loss_offset + static_cast<double>(step));
-      metrics.add_experts(1, {.load_imbalance = 1.5, .max_violation = 0.5, .entropy = 1, .dropped_fraction = 0});
+      metrics.add_experts(1,
+                          {.load_imbalance = 1.5, .max_violation = 0.5, .entropy = 1, .dropped_fraction = 0});
       metrics.add_expert_counts(1, std::vector<int64_t>{0, 30, 10, step, 0});
       log.step(metrics);
     }
@@ -149,7 +162,8 @@ void write_resumed_run(const std::string& run_dir) {
   write_steps(5, 10, 100.0);
 }
 
-// tests/train/test_tensorboard.py runs this test with a directory to find the run in, and reads it with TensorBoard.
+// tests/train/test_tensorboard.py runs this test with a directory to find the run in, and reads it with
+// TensorBoard.
 TEST(RunLog, OfAResumedRunHasEveryStepOnce) {
   const TemporaryDirectory directory;
   const char* kept = std::getenv("GRANULE_TEST_RUN_DIR");
