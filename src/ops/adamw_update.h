@@ -10,9 +10,9 @@ struct AdamWStep {
   double beta1 = 0.9;
   double beta2 = 0.95;
   double eps = 1e-8;
-  double weight_decay = 0;  ///< of these elements
+  double weight_decay = 0;    ///< of these elements
   double gradient_scale = 1;  ///< the clip factor
-  int64_t update = 1;       ///< number of this update, from 1: for the bias corrections
+  int64_t update = 1;         ///< number of this update, from 1: for the bias corrections
 };
 
 /// In place: master, m, v (fp32 [n]) from gradient (fp32 [n]):

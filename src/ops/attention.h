@@ -5,10 +5,10 @@
 
 namespace granule {
 
-/// softmax(q k^T / sqrt(head_dim)) v, causal. `q_BSHd` [B, S, H, d], `k_BSGd` and `v_BSGd` [B, S, G, d] with H a
-/// multiple of G (query head h reads key head h / (H/G)). `segment_BS` (int64), if defined, keeps a token from
-/// seeing tokens of another segment; -1 marks padding, whose outputs mean nothing but are finite.
-/// Result [B, S, H, d] in q's dtype. Differentiable in q, k, v.
+/// softmax(q k^T / sqrt(head_dim)) v, causal. `q_BSHd` [B, S, H, d], `k_BSGd` and `v_BSGd` [B, S, G, d] with
+/// H a multiple of G (query head h reads key head h / (H/G)). `segment_BS` (int64), if defined, keeps a token
+/// from seeing tokens of another segment; -1 marks padding, whose outputs mean nothing but are finite. Result
+/// [B, S, H, d] in q's dtype. Differentiable in q, k, v.
 at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, const at::Tensor& v_BSGd,
                             const at::Tensor& segment_BS);
 

@@ -3,9 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <algorithm>
-
 #include "base/check.h"
+#include "ops/expert_groups.h"
 #include "ops/weight_gradient.h"
 
 namespace granule {
@@ -15,80 +14,48 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor widen(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
-}
-
 struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x_TD, const at::Tensor& source_N,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& source_N,
                             const at::Tensor& position_TK, const std::vector<int64_t>& end_G,
-                            const at::Tensor& gate_eFD, const at::Tensor& up_eFD,
-                            const at::Tensor& down_eDF) {
+                            const at::Tensor& gate, const at::Tensor& up, const at::Tensor& down) {
+    const ExpertInputs inputs{x.contiguous(),  source_N.contiguous(), end_G,
+                              as_groups(gate), as_groups(up),         as_groups(down)};
+    auto y_ND = at::empty({source_N.size(0), x.size(1)}, x.options());
+    const auto gate_up =
+        kernels_fit(inputs) ? forward_by_kernels(inputs, y_ND) : forward_by_matmul(inputs, y_ND);
     context->saved_data["end_G"] = end_G;
-    const int64_t N = source_N.size(0);
-    const auto gate_weight = as_groups(gate_eFD), up_weight = as_groups(up_eFD),
-               down_weight = as_groups(down_eDF);
-    const int64_t F = gate_weight.size(1), D = gate_weight.size(2);
-    auto gate_NF = at::empty({N, F}, x_TD.options());
-    auto up_NF = at::empty({N, F}, x_TD.options());
-    auto y_ND = at::empty({N, D}, x_TD.options());
-    for_groups(end_G, [&](int64_t e, int64_t begin, int64_t rows) {
-      const auto x_RD = widen(x_TD.index_select(0, source_N.narrow(0, begin, rows)));
-      const auto gate_RF = at::mm(x_RD, widen(gate_weight[e]).t());
-      const auto up_RF = at::mm(x_RD, widen(up_weight[e]).t());
-      gate_NF.narrow(0, begin, rows).copy_(gate_RF);
-      up_NF.narrow(0, begin, rows).copy_(up_RF);
-      y_ND.narrow(0, begin, rows).copy_(at::mm(at::silu(gate_RF) * up_RF, widen(down_weight[e]).t()));
-    });
-    context->save_for_backward({x_TD, source_N, position_TK, gate_NF, up_NF, gate_eFD, up_eFD, down_eDF});
+    context->save_for_backward({inputs.x_TD, inputs.source_N, position_TK, gate_up, gate, up, down});
     return y_ND;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const auto &x_TD = saved[0], &source_N = saved[1], &position_TK = saved[2], &gate_NF = saved[3];
-    const auto &up_NF = saved[4], &gate_eFD = saved[5], &up_eFD = saved[6], &down_eDF = saved[7];
-    const auto gate_weight = as_groups(gate_eFD.detach()), up_weight = as_groups(up_eFD.detach());
-    const auto down_weight = as_groups(down_eDF.detach());
-    WeightGradient grad_gate(gate_eFD), grad_up(up_eFD), grad_down(down_eDF);
-    const auto end_G = context->saved_data["end_G"].toIntVector();
-    auto grad_x_ND = at::empty_like(gradients[0], at::MemoryFormat::Contiguous);
-    for_groups(end_G, [&](int64_t e, int64_t begin, int64_t rows) {
-      const auto grad_y_RD = widen(gradients[0].narrow(0, begin, rows));
-      const auto x_RD = widen(x_TD.index_select(0, source_N.narrow(0, begin, rows)));
-      const auto gate_RF = widen(gate_NF.narrow(0, begin, rows)), up_RF = widen(up_NF.narrow(0, begin, rows));
-      const auto grad_h_RF = at::mm(grad_y_RD, widen(down_weight[e]));
-      const auto silu_RF = at::silu(gate_RF);
-      const auto grad_gate_RF = at::silu_backward(grad_h_RF * up_RF, gate_RF);
-      const auto grad_up_RF = grad_h_RF * silu_RF;
-      add_product(grad_down, e, grad_y_RD, silu_RF * up_RF);
-      add_product(grad_gate, e, grad_gate_RF, x_RD);
-      add_product(grad_up, e, grad_up_RF, x_RD);
-      grad_x_ND.narrow(0, begin, rows)
-          .copy_(at::mm(grad_gate_RF, widen(gate_weight[e])).addmm_(grad_up_RF, widen(up_weight[e])));
-    });
-    const RowOrder order{source_N, position_TK, end_G};
-    const auto grad_x_TD = combine_rows(grad_x_ND, order, at::ones(position_TK.sizes(), at::kFloat));
+    const auto &position_TK = saved[2], &gate_up = saved[3];
+    const ExpertInputs inputs{saved[0],
+                              saved[1],
+                              context->saved_data["end_G"].toIntVector(),
+                              as_groups(saved[4]),
+                              as_groups(saved[5]),
+                              as_groups(saved[6])};
+    WeightGradient grad_gate(saved[4]), grad_up(saved[5]), grad_down(saved[6]);
+    ExpertGradients out{at::Tensor(), as_groups(grad_gate.sum()), as_groups(grad_up.sum()),
+                        as_groups(grad_down.sum())};
+    const auto grad_y_ND = gradients[0].contiguous();
+    if (context->needs_input_grad(0)) out.x_ND = at::empty_like(grad_y_ND);
+    if (kernels_fit(inputs)) {
+      backward_by_kernels(inputs, gate_up, grad_y_ND, out);
+    } else {
+      backward_by_matmul(inputs, gate_up, grad_y_ND, out);
+    }
+    const auto grad_x_TD = out.x_ND.defined() ? sum_slots(out.x_ND, position_TK) : at::Tensor();
     return {grad_x_TD,          at::Tensor(),     at::Tensor(),      at::Tensor(),
             grad_gate.result(), grad_up.result(), grad_down.result()};
   }
 
  private:
   static at::Tensor as_groups(const at::Tensor& weight) {
-    return weight.dim() == 2 ? weight.unsqueeze(0) : weight;
-  }
-
-  // Adds a^T b to the gradient of group e's weight.
-  static void add_product(WeightGradient& gradient, int64_t e, const at::Tensor& a, const at::Tensor& b) {
-    if (gradient.wanted()) as_groups(gradient.sum())[e].addmm_(a.t(), b);
-  }
-
-  template <class Body>
-  static void for_groups(const std::vector<int64_t>& end_G, const Body& body) {
-    int64_t begin = 0;
-    for (size_t e = 0; e < end_G.size(); begin = end_G[e++]) {
-      if (end_G[e] > begin) body(static_cast<int64_t>(e), begin, end_G[e] - begin);
-    }
+    if (!weight.defined()) return weight;
+    return weight.dim() == 2 ? weight.detach().unsqueeze(0) : weight.detach();
   }
 };
 

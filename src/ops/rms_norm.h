@@ -1,6 +1,6 @@
 #pragma once
-// RMSNorm: y = x / sqrt(mean(x^2) + eps) * weight, the mean over the last dimension, statistics in fp32 (fp64 for
-// fp64 input). x is cast back before the weight is applied, as Hugging Face's models do.
+// RMSNorm: y = x / sqrt(mean(x^2) + eps) * weight, the mean over the last dimension, statistics in fp32 (fp64
+// for fp64 input). x is cast back before the weight is applied, as Hugging Face's models do.
 
 #include <ATen/core/Tensor.h>
 

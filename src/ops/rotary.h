@@ -1,5 +1,6 @@
 #pragma once
-// Rotary position embedding, half-split form (rotate_half): feature i of a head turns together with i + dim/2.
+// Rotary position embedding, half-split form (rotate_half): feature i of a head turns together with i +
+// dim/2.
 
 #include <ATen/core/Tensor.h>
 

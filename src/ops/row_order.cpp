@@ -19,8 +19,8 @@ constexpr int64_t kRowsPerTask = 32;
 
 // out[t] = sum over k of gate[t,k] * y[position[t,k]]; without gate every slot weighs one.
 template <class Value, class Gate>
-void sum_slots(const Value* y, const int64_t* position, const Gate* gate, int64_t T, int64_t K, int64_t D,
-               Value* out) {
+void sum_weighted_slots(const Value* y, const int64_t* position, const Gate* gate, int64_t T, int64_t K,
+                        int64_t D, Value* out) {
   using Sum = at::opmath_type<Value>;
   at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
     std::vector<Sum> sum(static_cast<size_t>(D));
@@ -39,8 +39,9 @@ void sum_slots(const Value* y, const int64_t* position, const Gate* gate, int64_
 }
 
 template <class Value, class Gate>
-void sum_slots_backward(const Value* y, const int64_t* position, const Gate* gate, const Value* grad_out,
-                        int64_t T, int64_t K, int64_t D, Value* grad_y, Gate* grad_gate) {
+void sum_weighted_slots_backward(const Value* y, const int64_t* position, const Gate* gate,
+                                 const Value* grad_out, int64_t T, int64_t K, int64_t D, Value* grad_y,
+                                 Gate* grad_gate) {
   using Sum = at::opmath_type<Value>;
   at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
     for (int64_t slot = begin * K; slot < end * K; ++slot) {
@@ -58,6 +59,13 @@ void sum_slots_backward(const Value* y, const int64_t* position, const Gate* gat
       grad_gate[slot] = static_cast<Gate>(dot);
     }
   });
+}
+
+bool is_identity(const int64_t* position, int64_t T) {
+  for (int64_t t = 0; t < T; ++t) {
+    if (position[t] != t) return false;
+  }
+  return true;
 }
 
 // Calls `body(Value(), Gate())` with the C++ types of a row and of a gate.
@@ -78,15 +86,7 @@ struct GatherRows : torch::autograd::Function<GatherRows> {
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const auto [T, K] = get_shape<2>(saved[0]);
-    const auto grad_ND = gradients[0].contiguous();
-    const int64_t D = grad_ND.size(1);
-    auto grad_TD = at::empty({T, D}, grad_ND.options());
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, grad_ND.scalar_type(), "rows", [&] {
-      sum_slots<scalar_t, float>(grad_ND.const_data_ptr<scalar_t>(), saved[0].const_data_ptr<int64_t>(),
-                                 nullptr, T, K, D, grad_TD.mutable_data_ptr<scalar_t>());
-    });
-    return {grad_TD, at::Tensor(), at::Tensor()};
+    return {sum_slots(gradients[0].contiguous(), saved[0]), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -100,8 +100,8 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
     const int64_t D = y_ND.size(1);
     auto out_TD = at::empty({T, D}, y_ND.options());
     dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
-      sum_slots(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
-                gate_TK.const_data_ptr<Gate>(), T, K, D, out_TD.mutable_data_ptr<Value>());
+      sum_weighted_slots(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
+                         gate_TK.const_data_ptr<Gate>(), T, K, D, out_TD.mutable_data_ptr<Value>());
     });
     return out_TD;
   }
@@ -114,9 +114,10 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
     auto grad_y_ND = at::empty_like(y_ND);
     auto grad_gate_TK = at::empty_like(gate_TK);
     dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
-      sum_slots_backward(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
-                         gate_TK.const_data_ptr<Gate>(), grad_TD.const_data_ptr<Value>(), T, K, y_ND.size(1),
-                         grad_y_ND.mutable_data_ptr<Value>(), grad_gate_TK.mutable_data_ptr<Gate>());
+      sum_weighted_slots_backward(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
+                                  gate_TK.const_data_ptr<Gate>(), grad_TD.const_data_ptr<Value>(), T, K,
+                                  y_ND.size(1), grad_y_ND.mutable_data_ptr<Value>(),
+                                  grad_gate_TK.mutable_data_ptr<Gate>());
     });
     return {grad_y_ND, at::Tensor(), grad_gate_TK};
   }
@@ -162,6 +163,19 @@ at::Tensor gather_rows(const at::Tensor& x_TD, const RowOrder& order) {
   CHECK(order.position_TK.size(0) == x_TD.size(0), "order of ", order.position_TK.size(0), " rows, x has ",
         x_TD.size(0));
   return GatherRows::apply(x_TD, order.source_N, order.position_TK.contiguous());
+}
+
+at::Tensor sum_slots(const at::Tensor& y_ND, const at::Tensor& position_TK) {
+  const auto [T, K] = get_shape<2>(position_TK);
+  const int64_t D = y_ND.size(1);
+  const auto* position = position_TK.const_data_ptr<int64_t>();
+  if (K == 1 && y_ND.size(0) == T && is_identity(position, T)) return y_ND;
+  auto out_TD = at::empty({T, D}, y_ND.options());
+  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, y_ND.scalar_type(), "rows", [&] {
+    sum_weighted_slots<scalar_t, float>(y_ND.const_data_ptr<scalar_t>(), position, nullptr, T, K, D,
+                                        out_TD.mutable_data_ptr<scalar_t>());
+  });
+  return out_TD;
 }
 
 at::Tensor combine_rows(const at::Tensor& y_ND, const RowOrder& order, const at::Tensor& gate_TK) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
 #include "tests/support/tensor_compare.h"
@@ -48,10 +49,11 @@ Weights random_weights(const Case& c, at::ScalarType dtype) {
   return {make(c.F, c.D), make(c.F, c.D), make(c.D, c.F)};
 }
 
-class ExpertMlpOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+class ExpertMlpOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(ExpertMlpOfDtype, ValueAndEveryGradientEqualTheNaiveLoop) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   for (const auto& c : cases()) {
     SCOPED_TRACE(c.name);
     const auto order = order_rows(c.group_TK, c.E);
@@ -74,7 +76,8 @@ TEST_P(ExpertMlpOfDtype, ValueAndEveryGradientEqualTheNaiveLoop) {
 }
 
 TEST_P(ExpertMlpOfDtype, AddsToPresetGradientsInPlace) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   for (const auto& c : cases()) {
     SCOPED_TRACE(c.name);
     const auto order = order_rows(c.group_TK, c.E);
@@ -101,9 +104,10 @@ TEST_P(ExpertMlpOfDtype, AddsToPresetGradientsInPlace) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, ExpertMlpOfDtype,
-                         testing::Values(std::pair{at::kFloat, 2e-5}, std::pair{at::kDouble, 1e-12},
-                                         std::pair{at::kBFloat16, 2e-2}));
+INSTANTIATE_TEST_SUITE_P(Isas, ExpertMlpOfDtype,
+                         testing::ValuesIn(on_every_isa({{at::kFloat, 2e-5}, {at::kBFloat16, 2e-2}})));
+INSTANTIATE_TEST_SUITE_P(Matmul, ExpertMlpOfDtype,
+                         testing::Values(std::tuple{kernel_isa(), at::kDouble, 1e-12}));
 
 TEST(ExpertMlp, GradientsMatchDifferences) {
   const auto order = order_rows(at::tensor({0, 2, 2, -1, 0, 0}, at::kLong).view({3, 2}), 3);

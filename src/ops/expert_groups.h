@@ -1,0 +1,37 @@
+#pragma once
+// The two ways to compute the experts of a layer: by the CPU kernels, or group by group with LibTorch's
+// matmul (fp64, and widths the kernels do not take).
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+namespace granule {
+
+/// Everything contiguous, the weights of all groups in one tensor each.
+struct ExpertInputs {
+  at::Tensor x_TD;
+  at::Tensor source_N;
+  std::vector<int64_t> end_G;
+  at::Tensor gate_eFD, up_eFD, down_eDF;
+};
+
+/// What backward fills or adds to; undefined where no gradient is wanted.
+struct ExpertGradients {
+  at::Tensor x_ND;                        ///< filled
+  at::Tensor gate_eFD, up_eFD, down_eDF;  ///< added to, fp32 at least
+};
+
+/// fp32 and bf16 with widths that are multiples of 16.
+bool kernels_fit(const ExpertInputs& inputs);
+
+/// Both fill y_ND and give gate and up before the activation, in an order only their own backward knows.
+at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND);
+at::Tensor forward_by_matmul(const ExpertInputs& inputs, at::Tensor& y_ND);
+
+void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
+                         ExpertGradients& gradients);
+void backward_by_matmul(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
+                        ExpertGradients& gradients);
+
+}  // namespace granule

@@ -1,0 +1,288 @@
+#pragma once
+// SwiGLU experts. Weights are packed panel by panel into the cache, each panel then used for a whole chunk of
+// rows: no packed copy of the weights exists, and the gather of rows costs nothing, as tiles read them
+// through pointers.
+
+#include "ops/tile.h"
+
+namespace granule::GRANULE_ISA {
+
+// Rows that go through the phases together; what they leave in between should stay in the cache.
+constexpr int64_t kChunkRows = 512;
+
+/// Takes consecutive pieces of a buffer, each beginning at a cache line.
+class Carver {
+ public:
+  explicit Carver(std::byte* buffer) : next_(buffer) {}
+
+  template <class T>
+  T* take(int64_t count) {
+    T* piece = reinterpret_cast<T*>(next_);
+    next_ += divide_up(count * static_cast<int64_t>(sizeof(T)), 64) * 64;
+    return piece;
+  }
+  size_t used_since(const std::byte* start) const { return static_cast<size_t>(next_ - start); }
+
+ private:
+  std::byte* next_;
+};
+
+/// What the phases of a chunk hand on to each other.
+template <class Element>
+struct ExpertChunk {
+  ExpertChunk(int64_t D, int64_t F, std::byte* buffer) : carver(buffer) {
+    constexpr int64_t lane_rows = kChunkRows / kPerLane<Element>;
+    h_RF = carver.template take<Element>(kChunkRows * 2 * F);
+    grad_gate_up_R2F = h_RF;
+    x_panels = carver.template take<uint32_t>(divide_up(D, kPanel) * kPanel * lane_rows);
+    h_panels = carver.template take<uint32_t>(divide_up(F, kPanel) * kPanel * lane_rows);
+    if constexpr (kPerLane < Element >> 1) {
+      grad_gate_up_lanes = carver.template take<uint32_t>(2 * F * lane_rows);
+      grad_y_lanes = carver.template take<uint32_t>(D * lane_rows);
+    }
+  }
+
+  Carver carver;
+  Element* h_RF;                           // forward
+  Element* grad_gate_up_R2F;               // backward, in the same place
+  uint32_t* x_panels;                      // rows of x as panels of a sum over rows
+  uint32_t* h_panels;                      // the same of h
+  uint32_t* grad_gate_up_lanes = nullptr;  // two rows a lane; fp32 has the rows themselves
+  uint32_t* grad_y_lanes = nullptr;
+};
+
+template <class Element>
+size_t expert_shared_bytes(int64_t D, int64_t F) {
+  return ExpertChunk<Element>(D, F, nullptr).carver.used_since(nullptr);
+}
+
+/// One packed panel.
+template <class Element>
+size_t expert_thread_bytes(int64_t D, int64_t F) {
+  return static_cast<size_t>(larger(D, 2 * F) * kPanel * 4);
+}
+
+/// Rows begin..end of a chunk as the base of a tile; a missing row is the last one again and its result
+/// ignored.
+template <class RowOf>
+inline void set_row_bases(const RowOf& row_of, int64_t begin, int64_t end, const uint32_t** base) {
+  for (int64_t i = 0; i < kTileRows; ++i) base[i] = as_lanes(row_of(smaller(begin + i, end - 1)));
+}
+
+/// out[r][0 .. columns) = row_of(r) . panel for rows [begin, end).
+template <class Element, class RowOf>
+inline void multiply_rows(const RowOf& row_of, int64_t begin, int64_t end, const uint32_t* panel,
+                          int64_t depth, Element* out, int64_t out_stride, int64_t columns) {
+  const uint32_t* base[kTileRows];
+  alignas(64) float c[kTileRows * kPanel];
+  for (int64_t r = begin; r < end; r += kTileRows) {
+    set_row_bases(row_of, r, end, base);
+    if constexpr (kPerLane<Element> == 1) {
+      if (r + kTileRows <= end) {
+        multiply_tile<Element, Into::kStore>(base, 1, panel, depth, out + r * out_stride, out_stride,
+                                             columns);
+        continue;
+      }
+    }
+    multiply_tile<Element, Into::kStore>(base, 1, panel, depth / kPerLane<Element>, c, kPanel, columns);
+    for (int64_t i = 0; i < smaller(kTileRows, end - r); ++i) {
+      for (int64_t j = 0; j < columns; j += kWidth)
+        store(out + (r + i) * out_stride + j, load(c + i * kPanel + j));
+    }
+  }
+}
+
+/// grad[i][0 .. columns) += sum over rows of lanes[row][i] * panel[row] for i in [0, count), count a multiple
+/// of 16.
+template <class Element>
+inline void add_sum_over_rows(const uint32_t* lanes, int64_t lane_stride, const uint32_t* panel,
+                              int64_t lane_rows, float* grad, int64_t grad_stride, int64_t count,
+                              int64_t columns) {
+  const uint32_t* base[kTileRows];
+  for (int64_t first = 0; first < count; first += kTileRows) {
+    for (int64_t i = 0; i < kTileRows; ++i) base[i] = lanes + first + i;
+    multiply_tile<Element, Into::kAdd>(base, lane_stride, panel, lane_rows, grad + first * grad_stride,
+                                       grad_stride, columns);
+  }
+}
+
+inline Vec sigmoid(Vec x) {
+  return 1.0f / (1.0f + exp(-x));
+}
+
+/// Rows of gate and up in `c` (16 columns each): kept in `gate_up`, and h = silu(gate) * up.
+template <class Element>
+inline void finish_forward_tile(const float* c, int64_t rows, Element* gate_up, Element* h,
+                                int64_t h_stride) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < 16; j += kWidth) {
+      const Vec gate = load(c + i * kPanel + j), up = load(c + i * kPanel + 16 + j);
+      store(gate_up + i * kPanel + j, gate);
+      store(gate_up + i * kPanel + 16 + j, up);
+      store(h + i * h_stride + j, gate * sigmoid(gate) * up);
+    }
+  }
+}
+
+template <class Element>
+void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte* shared, std::byte* own) {
+  const int64_t D = task.D, F = task.F;
+  const ExpertChunk<Element> chunk(D, F, shared);
+  auto* panel = reinterpret_cast<uint32_t*>(own);
+  const uint32_t* base[kTileRows];
+  alignas(64) float c[kTileRows * kPanel];
+  for (int64_t start = 0; start < task.rows; start += kChunkRows) {
+    const int64_t rows = smaller(kChunkRows, task.rows - start);
+    const auto x_row = [&](int64_t r) { return task.x_TD + task.source[start + r] * D; };
+    const auto h_row = [&](int64_t r) { return chunk.h_RF + r * F; };
+
+    const int64_t depth = D / kPerLane<Element>;
+    for (int64_t p = team.begin(F / 16); p < team.end(F / 16); ++p) {
+      pack_transposed(as_lanes(task.gate_FD + p * 16 * D), depth, depth, panel, 0);
+      pack_transposed(as_lanes(task.up_FD + p * 16 * D), depth, depth, panel, 16);
+      Element* gate_up = task.gate_up + p * task.gate_up_stride + start * kPanel;
+      for (int64_t r = 0; r < rows; r += kTileRows) {
+        set_row_bases(x_row, r, rows, base);
+        multiply_tile<Element, Into::kStore>(base, 1, panel, depth, c, kPanel, kPanel);
+        finish_forward_tile(c, smaller(kTileRows, rows - r), gate_up + r * kPanel,
+                            chunk.h_RF + r * F + p * 16, F);
+      }
+    }
+    team.barrier();
+    const int64_t inner_depth = F / kPerLane<Element>;
+    for (int64_t p = team.begin(divide_up(D, kPanel)); p < team.end(divide_up(D, kPanel)); ++p) {
+      const int64_t columns = smaller(kPanel, D - p * kPanel);
+      for (int64_t first = 0; first < columns; first += 16) {
+        pack_transposed(as_lanes(task.down_DF + (p * kPanel + first) * F), inner_depth, inner_depth, panel,
+                        first);
+      }
+      multiply_rows(h_row, 0, rows, panel, F, task.y_RD + start * D + p * kPanel, D, columns);
+    }
+    team.barrier();
+  }
+}
+
+/// From the gradient of h in `c` (up to 32 columns from f on) and the kept gate and up: h again, as panel
+/// lanes, and the gradients of gate and up, both as rows and as lanes of two rows.
+template <class Element>
+inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, const Element* gate_up,
+                                 int64_t gate_up_stride, int64_t F, Element* grad_gate,
+                                 uint32_t* grad_gate_lanes, uint32_t* h_panel) {
+  constexpr int64_t per_lane = kPerLane<Element>;
+  for (int64_t i = 0; i < rows; i += per_lane) {
+    for (int64_t j = 0; j < columns; j += kWidth) {
+      const Element* kept = gate_up + j / 16 * gate_up_stride + j % 16;
+      Vec h[2] = {}, grad_gate_part[2] = {}, grad_up_part[2] = {};
+      for (int64_t part = 0; part < per_lane && i + part < rows; ++part) {
+        const Vec gate = load(kept + (i + part) * kPanel), up = load(kept + (i + part) * kPanel + 16);
+        const Vec grad_h = load(c + (i + part) * kPanel + j);
+        const Vec open = sigmoid(gate), silu = gate * open;
+        h[part] = silu * up;
+        grad_up_part[part] = grad_h * silu;
+        grad_gate_part[part] = grad_h * up * (open + silu * (1.0f - open));
+        store(grad_gate + (i + part) * 2 * F + j, grad_gate_part[part]);
+        store(grad_gate + (i + part) * 2 * F + F + j, grad_up_part[part]);
+      }
+      store_lanes(h_panel + i / per_lane * kPanel + j, Element(), h[0], h[1]);
+      if constexpr (per_lane > 1) {
+        uint32_t* lanes = grad_gate_lanes + i / per_lane * 2 * F + j;
+        store_lanes(lanes, Element(), grad_gate_part[0], grad_gate_part[1]);
+        store_lanes(lanes + F, Element(), grad_up_part[0], grad_up_part[1]);
+      }
+    }
+  }
+}
+
+/// First phase of backward: gradients of gate and up, and the panels that weight gradients are made of.
+template <class Element>
+inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& team,
+                                  const ExpertChunk<Element>& chunk, int64_t start, int64_t rows,
+                                  uint32_t* panel) {
+  const int64_t D = task.D, F = task.F;
+  constexpr int64_t lane_rows = kChunkRows / kPerLane<Element>;
+  const auto x_row = [&](int64_t r) { return task.x_TD + task.source[start + r] * D; };
+  const auto grad_y_row = [&](int64_t r) { return task.grad_y_RD + (start + r) * D; };
+  const auto down_row = [&](int64_t d) { return task.down_DF + d * F; };
+
+  const int64_t x_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel);
+  for (int64_t p = team.begin(x_panels); p < team.end(x_panels); ++p) {
+    const int64_t columns = smaller(kPanel, D - p * kPanel);
+    pack_rows<Element>([&](int64_t r) { return x_row(r) + p * kPanel; }, rows, columns,
+                       chunk.x_panels + p * kPanel * lane_rows, kPanel);
+    if constexpr (kPerLane < Element >> 1) {
+      pack_rows<Element>([&](int64_t r) { return grad_y_row(r) + p * kPanel; }, rows, columns,
+                         chunk.grad_y_lanes + p * kPanel, D);
+    }
+  }
+  const uint32_t* base[kTileRows];
+  alignas(64) float c[kTileRows * kPanel];
+  for (int64_t p = team.begin(f_panels); p < team.end(f_panels); ++p) {
+    const int64_t f = p * kPanel, columns = smaller(kPanel, F - f);
+    pack_rows<Element>([&](int64_t d) { return down_row(d) + f; }, D, columns, panel, kPanel);
+    const Element* gate_up = task.gate_up + f / 16 * task.gate_up_stride + start * kPanel;
+    for (int64_t r = 0; r < rows; r += kTileRows) {
+      set_row_bases(grad_y_row, r, rows, base);
+      multiply_tile<Element, Into::kStore>(base, 1, panel, D / kPerLane<Element>, c, kPanel, columns);
+      const int64_t lane_row = r / kPerLane<Element>;
+      finish_backward_tile(c, smaller(kTileRows, rows - r), columns, gate_up + r * kPanel,
+                           task.gate_up_stride, F, chunk.grad_gate_up_R2F + r * 2 * F + f,
+                           chunk.grad_gate_up_lanes + lane_row * 2 * F + f,
+                           chunk.h_panels + p * kPanel * lane_rows + lane_row * kPanel);
+    }
+  }
+}
+
+/// Second phase: the gradient of x, and those of the weights, one after the other for each panel of columns.
+template <class Element>
+inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& team,
+                                  const ExpertChunk<Element>& chunk, int64_t start, int64_t rows,
+                                  uint32_t* panel) {
+  const int64_t D = task.D, F = task.F;
+  constexpr int64_t chunk_lane_rows = kChunkRows / kPerLane<Element>;
+  const int64_t lane_rows = divide_up(rows, kPerLane<Element>);
+  constexpr bool paired = kPerLane < Element >> 1;
+  const uint32_t* gate_up_lanes = paired ? chunk.grad_gate_up_lanes : as_lanes(chunk.grad_gate_up_R2F);
+  const uint32_t* grad_y_lanes = paired ? chunk.grad_y_lanes : as_lanes(task.grad_y_RD + start * D);
+  const auto grad_row = [&](int64_t r) { return chunk.grad_gate_up_R2F + r * 2 * F; };
+
+  const int64_t d_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel);
+  for (int64_t p = team.begin(d_panels); p < team.end(d_panels); ++p) {
+    const int64_t d = p * kPanel, columns = smaller(kPanel, D - d);
+    if (task.grad_x_RD != nullptr) {
+      pack_rows<Element>([&](int64_t f) { return task.gate_FD + f * D + d; }, F, columns, panel, kPanel);
+      pack_rows<Element>([&](int64_t f) { return task.up_FD + f * D + d; }, F, columns,
+                         panel + F / kPerLane<Element> * kPanel, kPanel);
+      multiply_rows(grad_row, 0, rows, panel, 2 * F, task.grad_x_RD + start * D + d, D, columns);
+    }
+    const uint32_t* x_panel = chunk.x_panels + p * kPanel * chunk_lane_rows;
+    if (task.grad_gate_FD != nullptr) {
+      add_sum_over_rows<Element>(gate_up_lanes, 2 * F, x_panel, lane_rows, task.grad_gate_FD + d, D, F,
+                                 columns);
+    }
+    if (task.grad_up_FD != nullptr) {
+      add_sum_over_rows<Element>(gate_up_lanes + F, 2 * F, x_panel, lane_rows, task.grad_up_FD + d, D, F,
+                                 columns);
+    }
+  }
+  if (task.grad_down_DF == nullptr) return;
+  for (int64_t p = team.begin(f_panels); p < team.end(f_panels); ++p) {
+    const int64_t f = p * kPanel, columns = smaller(kPanel, F - f);
+    add_sum_over_rows<Element>(grad_y_lanes, D, chunk.h_panels + p * kPanel * chunk_lane_rows, lane_rows,
+                               task.grad_down_DF + f, F, D, columns);
+  }
+}
+
+template <class Element>
+void expert_backward(const ExpertTask<Element>& task, const Team& team, std::byte* shared, std::byte* own) {
+  const ExpertChunk<Element> chunk(task.D, task.F, shared);
+  auto* panel = reinterpret_cast<uint32_t*>(own);
+  for (int64_t start = 0; start < task.rows; start += kChunkRows) {
+    const int64_t rows = smaller(kChunkRows, task.rows - start);
+    expert_backward_inner(task, team, chunk, start, rows, panel);
+    team.barrier();
+    expert_backward_outer(task, team, chunk, start, rows, panel);
+    team.barrier();
+  }
+}
+
+}  // namespace granule::GRANULE_ISA

@@ -1,0 +1,21 @@
+#pragma once
+// The end of each kernels_<set>.cpp: the table of this instruction set's kernels.
+
+#include "ops/expert_loops.h"
+
+namespace granule::GRANULE_ISA {
+
+template <class Element>
+constexpr Kernels<Element> make_kernels() {
+  return {.expert_shared_bytes = expert_shared_bytes<Element>,
+          .expert_thread_bytes = expert_thread_bytes<Element>,
+          .expert_forward = expert_forward<Element>,
+          .expert_backward = expert_backward<Element>};
+}
+
+extern const Kernels<float> kFloatKernels;
+extern const Kernels<Bf16> kBf16Kernels;
+const Kernels<float> kFloatKernels = make_kernels<float>();
+const Kernels<Bf16> kBf16Kernels = make_kernels<Bf16>();
+
+}  // namespace granule::GRANULE_ISA

@@ -1,0 +1,52 @@
+#pragma once
+// The CPU kernels behind the operators: one table of functions per element type and instruction set. The
+// loops are written once (the *_loops.h files) and compiled for each set in kernels_<set>.cpp, in a namespace
+// of its own, so that no instruction of one set reaches another. Plain pointers, no LibTorch: row-major
+// unless said otherwise.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ops/team.h"
+
+namespace granule {
+
+/// A bf16 value as stored: the upper half of an fp32.
+struct Bf16 {
+  uint16_t bits;
+};
+
+/// One expert and the rows that go through it. Gradients may be null: not wanted.
+template <class Element>
+struct ExpertTask {
+  int64_t D, F;  ///< multiples of 16
+  int64_t rows;
+  const Element* x_TD;
+  const int64_t* source;  ///< row n of the task reads x_TD[source[n]]
+  const Element *gate_FD, *up_FD, *down_DF;
+  /// Gate and up before the activation, kept for backward: for each 16 columns f a block of all rows of the
+  /// layer, a row being 16 values of gate and 16 of up. Points at the task's first row of the first block.
+  Element* gate_up;
+  int64_t gate_up_stride;  ///< elements from one block to the next
+  Element* y_RD;
+  const Element* grad_y_RD;
+  Element* grad_x_RD;
+  float *grad_gate_FD, *grad_up_FD, *grad_down_DF;  ///< added to
+};
+
+template <class Element>
+struct Kernels {
+  /// Bytes that a task needs once (shared by its team), and once for each thread.
+  size_t (*expert_shared_bytes)(int64_t D, int64_t F);
+  size_t (*expert_thread_bytes)(int64_t D, int64_t F);
+  void (*expert_forward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared,
+                         std::byte* own);
+  void (*expert_backward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared,
+                          std::byte* own);
+};
+
+/// The kernels of `kernel_isa()`; Element is float or Bf16.
+template <class Element>
+const Kernels<Element>& kernels();
+
+}  // namespace granule

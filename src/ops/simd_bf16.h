@@ -1,0 +1,21 @@
+#pragma once
+// bf16 by the instructions of AVX512_BF16.
+
+#include <immintrin.h>
+
+#include "ops/simd.h"
+
+namespace granule::GRANULE_ISA {
+
+/// acc + a.low * b.low + a.high * b.high for pairs of bf16, the first in the low half.
+inline Vec add_pair_products(Vec acc, IntVec a, IntVec b) {
+  return _mm512_dpbf16_ps(acc, load_as<__m512bh>(&a), load_as<__m512bh>(&b));
+}
+
+/// Rounds to nearest, ties to even; the bits are in the low halves.
+inline IntVec round_to_bf16(Vec value) {
+  const __m256bh half = _mm512_cvtneps_pbh(value);
+  return __builtin_convertvector(load_as<HalfVec>(&half), IntVec);
+}
+
+}  // namespace granule::GRANULE_ISA

@@ -1,0 +1,123 @@
+#pragma once
+// The one product all kernels are made of: kTileRows rows times a panel of 32 columns.
+//
+// A panel holds a slice of the second factor for 32 columns, step by step along the summed dimension: 32
+// lanes a step. The first factor is read lane by lane wherever it lies: lane s of row i is base[i][s * step].
+// So the same tile multiplies rows (base = row pointers, step 1) and sums over rows (base = neighbouring
+// columns, step = row).
+
+#include "ops/elements.h"
+
+namespace granule::GRANULE_ISA {
+
+constexpr int64_t kPanel = 32;
+
+enum class Into { kStore, kAdd };
+
+/// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is 16 or 32.
+template <class Element, Into into>
+inline void multiply_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel, int64_t steps,
+                          float* c, int64_t c_stride, int64_t columns) {
+  const uint32_t* row[kTileRows];
+  for (int64_t i = 0; i < kTileRows; ++i) {
+    row[i] = base[i];
+    if constexpr (into == Into::kAdd) {
+      __builtin_prefetch(c + i * c_stride, 1);
+      __builtin_prefetch(c + i * c_stride + 16, 1);
+    }
+  }
+  for (int64_t first = 0; first < columns; first += 2 * kWidth) {
+    Vec acc[kTileRows][2] = {};
+    const uint32_t* lanes = panel + first;
+    int64_t offset = 0;
+    for (int64_t s = 0; s < steps; ++s, offset += step, lanes += kPanel) {
+      const IntVec b0 = load_as<IntVec>(lanes), b1 = load_as<IntVec>(lanes + kWidth);
+#pragma GCC unroll 8
+      for (int64_t i = 0; i < kTileRows; ++i) {
+        const IntVec a = splat(static_cast<int32_t>(row[i][offset]));
+        acc[i][0] = add_products(Element(), acc[i][0], a, b0);
+        acc[i][1] = add_products(Element(), acc[i][1], a, b1);
+      }
+    }
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kTileRows; ++i) {
+#pragma GCC unroll 2
+      for (int64_t j = 0; j < 2; ++j) {
+        float* target = c + i * c_stride + first + j * kWidth;
+        if (first + j * kWidth >= columns) continue;
+        store(target, into == Into::kAdd ? load(target) + acc[i][j] : acc[i][j]);
+      }
+    }
+  }
+}
+
+// W x W lanes transposed by log2(W) perfect shuffles.
+inline void transpose_square(IntVec* square) {
+  IntVec low_order, high_order;
+  for (int64_t i = 0; i < kWidth; ++i) {
+    const auto pair = static_cast<int32_t>(i / 2 + (i % 2) * kWidth);
+    low_order[i] = pair;
+    high_order[i] = pair + static_cast<int32_t>(kWidth / 2);
+  }
+#pragma GCC unroll 4
+  for (int64_t stage = 1; stage < kWidth; stage *= 2) {
+    IntVec next[kWidth];
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < kWidth / 2; ++i) {
+      next[2 * i] = __builtin_shuffle(square[i], square[i + kWidth / 2], low_order);
+      next[2 * i + 1] = __builtin_shuffle(square[i], square[i + kWidth / 2], high_order);
+    }
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < kWidth; ++i) square[i] = next[i];
+  }
+}
+
+/// Columns [first, first + 16) of a panel from 16 rows of a weight in [out, in] layout: the sum runs along
+/// its rows. `steps` lanes a row, rows `stride` lanes apart.
+inline void pack_transposed(const uint32_t* weight, int64_t stride, int64_t steps, uint32_t* panel,
+                            int64_t first) {
+  for (int64_t column = 0; column < 16; column += kWidth) {
+    int64_t s = 0;
+    for (; s + kWidth <= steps; s += kWidth) {
+      IntVec square[kWidth];
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kWidth; ++i) square[i] = load_as<IntVec>(weight + (column + i) * stride + s);
+      transpose_square(square);
+#pragma GCC unroll 16
+      for (int64_t i = 0; i < kWidth; ++i) store_as(panel + (s + i) * kPanel + first + column, square[i]);
+    }
+    for (; s < steps; ++s) {
+      for (int64_t i = 0; i < kWidth; ++i)
+        panel[s * kPanel + first + column + i] = weight[(column + i) * stride + s];
+    }
+  }
+}
+
+/// `columns` (a multiple of 16) columns of `count` rows, row r being row_of(r): the sum runs over the rows.
+/// Lane row s lies at lanes + s * lane_stride; a missing partner of the last row counts as zero.
+template <class Element, class RowOf>
+inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint32_t* lanes,
+                      int64_t lane_stride) {
+  for (int64_t r = 0; r < count; r += kPerLane<Element>) {
+    const Element* row = row_of(r);
+    uint32_t* target = lanes + r / kPerLane<Element> * lane_stride;
+    if constexpr (kPerLane<Element> == 1) {
+      for (int64_t c = 0; c < columns; c += kWidth) store_as(target + c, load_as<IntVec>(row + c));
+    } else {
+      const Element* next = r + 1 < count ? row_of(r + 1) : nullptr;
+      for (int64_t c = 0; c < columns; c += kWidth) {
+        const IntVec low = __builtin_convertvector(load_as<HalfVec>(row + c), IntVec);
+        const IntVec high =
+            next == nullptr ? IntVec{} : __builtin_convertvector(load_as<HalfVec>(next + c), IntVec);
+        store_as(target + c, low | (high << 16));
+      }
+    }
+  }
+}
+
+template <class Element>
+inline const uint32_t* as_lanes(const Element* elements) {
+  return reinterpret_cast<const uint32_t*>(elements);
+}
+
+}  // namespace granule::GRANULE_ISA
