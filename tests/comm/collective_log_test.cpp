@@ -1,0 +1,97 @@
+#include "comm/collective_log.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+#include <tuple>
+
+#include "comm/loopback_communicator.h"
+
+namespace granule {
+namespace {
+
+TEST(CollectiveLog, ShowsTheOldestInProgressUntilItEnds) {
+  CollectiveLog log;
+  EXPECT_FALSE(log.oldest_in_progress());
+  {
+    const auto first = log.enter("all_gather", "data", 5, 64);
+    {
+      const auto second = log.enter("barrier", "expert", 1, 0);
+      ASSERT_TRUE(log.oldest_in_progress());
+      EXPECT_EQ(describe(*log.oldest_in_progress()), "all_gather #5 of group data, 64 bytes");
+    }
+    EXPECT_EQ(log.oldest_in_progress()->verb, "all_gather");
+  }
+  EXPECT_FALSE(log.oldest_in_progress());
+  ASSERT_EQ(log.finished().size(), 2u);
+  EXPECT_EQ(log.finished()[0].verb, "barrier");
+  EXPECT_EQ(log.finished()[1].verb, "all_gather");
+}
+
+TEST(CollectiveLog, KeepsTheLastOnes) {
+  CollectiveLog log;
+  constexpr int64_t kNumEntries = CollectiveLog::kKept + 3;
+  for (int64_t i = 0; i < kNumEntries; ++i) std::ignore = log.enter("barrier", "world", i, 0);
+  ASSERT_EQ(log.finished().size(), CollectiveLog::kKept);
+  EXPECT_EQ(log.finished().front().sequence, 3);
+  EXPECT_EQ(log.finished().back().sequence, kNumEntries - 1);
+}
+
+TEST(CollectiveLog, EndsAnEntryThatAnExceptionLeaves) {
+  CollectiveLog log;
+  EXPECT_THROW(
+      {
+        const auto entry = log.enter("broadcast", "world", 1, 8);
+        throw std::runtime_error("torn");
+      },
+      std::runtime_error);
+  EXPECT_FALSE(log.oldest_in_progress());
+}
+
+TEST(CollectiveLog, TakesEntriesOfManyThreads) {
+  CollectiveLog log;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&log] {
+      for (int64_t i = 0; i < 1000; ++i) {
+        const auto entry = log.enter("barrier", "world", i, 0);
+        EXPECT_TRUE(log.oldest_in_progress());
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_FALSE(log.oldest_in_progress());
+}
+
+// A backend that looks into the log while it works.
+class Watched : public Communicator {
+ public:
+  explicit Watched(std::shared_ptr<CollectiveLog> log)
+      : Communicator("watched", 0, 2, log), log_(std::move(log)) {}
+  std::vector<std::string> seen;
+
+ private:
+  void look() { seen.push_back(describe(*log_->oldest_in_progress())); }
+  void exchange_blocks(const std::byte*, std::span<const Block>, std::byte*,
+                       std::span<const Block>) override {
+    look();
+  }
+  void gather_equal_bytes(const std::byte*, int64_t, std::byte*) override { look(); }
+  void broadcast_bytes(std::byte*, int64_t, int) override { look(); }
+  void wait_for_all() override { look(); }
+
+  std::shared_ptr<CollectiveLog> log_;
+};
+
+TEST(CollectiveLog, NamesTheCollectiveOfACommunicator) {
+  const auto log = std::make_shared<CollectiveLog>();
+  Watched group(log);
+  group.all_reduce_sum(int64_t{1});
+  group.barrier();
+  EXPECT_EQ(group.seen, (std::vector<std::string>{"all_reduce_sum #1 of group watched, 8 bytes",
+                                                  "barrier #2 of group watched, 0 bytes"}));
+  EXPECT_EQ(log->finished().size(), 2u);
+}
+
+}  // namespace
+}  // namespace granule
