@@ -14,6 +14,7 @@ read and how much. Started again with the same arguments and inputs it does noth
 import argparse
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
@@ -179,7 +180,7 @@ class Survey:
             progress.add(len(content))
         # Few documents may all miss a small share: then the nearest one is taken.
         wanted = options.valid_fraction > 0 and self.documents > 1
-        self.border = max(options.valid_fraction, smallest + 2.0**-60) if wanted else 0.0
+        self.border = max(options.valid_fraction, math.nextafter(smallest, 1)) if wanted else 0.0
         say(f"  {self.documents} documents, {self.bytes / 1e6:.1f} MB")
 
 

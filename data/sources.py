@@ -78,7 +78,7 @@ class TextOfHtml(html.parser.HTMLParser):
     """Collects what a browser would show."""
 
     BREAKS = {"p", "br", "div", "li", "tr", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "section"}
-    HIDDEN = {"script", "style", "head"}
+    HIDDEN = {"script", "style", "head", "nav"}
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
@@ -195,6 +195,8 @@ class DebianSource:
 
     TEXT = {".txt", ".text", ".md", ".rst", ".dict", ""}
     HTML = {".html", ".htm", ".xhtml"}
+    # What programs read, and what is there a second time.
+    NO_TEXT = {"lintian", "doc-base", "applications", "menu", "_sources", "_static", "locale"}
     # What every package has and nobody reads.
     BOILERPLATE = re.compile(r"^(copyright|changelog.*|news(\.debian)?|readme\.debian|authors|todo)$", re.IGNORECASE)
 
@@ -219,7 +221,8 @@ class DebianSource:
         archive = next(downloads.glob("*.deb"))
         self.archives[package] = archive.name
         subprocess.run(["dpkg-deb", "-x", archive, directory / package], check=True)
-        return [file for file in files_below(directory / package) if self._wanted(file)]
+        shared = directory / package / "usr" / "share"
+        return [file for file in files_below(shared) if self._wanted(file)] if shared.is_dir() else []
 
     def _download(self, package, directory, options):
         command = ["apt-get", *options, "--quiet", "--quiet", "download", package]
@@ -244,7 +247,7 @@ class DebianSource:
         for suffix in COMPRESSED:
             stem = stem.removesuffix(suffix)
         known = self._kind(path) in self.TEXT | self.HTML
-        return known and not path.is_symlink() and not self.BOILERPLATE.match(stem)
+        return known and not self.NO_TEXT & set(path.parts) and not path.is_symlink() and not self.BOILERPLATE.match(stem)
 
     def documents(self):
         root = Path(self._directory.name)

@@ -160,7 +160,7 @@ TEST(TokenFile, SurvivesEveryChangedByte) {
   directory.write_bytes("flip.bin", std::string(18, '\0'));
   const auto golden = from_hex(kGoldenHex);
   for (size_t i = 0; i < golden.size(); ++i) {
-    for (const int value : {0x00, 0x01, 0x7f, 0x80, 0xff}) {
+    for (const int value : {0x00, 0x01, 0xff}) {
       auto changed = golden;
       changed[i] = static_cast<char>(value);
       directory.write_bytes("flip.idx", changed);
