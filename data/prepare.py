@@ -212,6 +212,8 @@ def make_vocabulary(opened, survey, options):
     say(f"training a vocabulary of {options.vocab_size} on {survey.bytes * share / 1e6:.1f} MB")
     begin = time.monotonic()
     tokenizer = vocabulary.train_bpe(sample_of(documents_of(opened), share), options.vocab_size, special_tokens)
+    if tokenizer.get_vocab_size() < options.vocab_size:
+        say("  warning: the text has no more pairs that come twice")
     say(f"  {tokenizer.get_vocab_size()} entries in {time.monotonic() - begin:.0f} s")
     return tokenizer
 

@@ -77,7 +77,8 @@ def cut_text(text, longest=LONGEST_TEXT):
 class TextOfHtml(html.parser.HTMLParser):
     """Collects what a browser would show."""
 
-    BREAKS = {"p", "br", "div", "li", "tr", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "table", "section"}
+    BREAKS = {"p", "br", "div", "section", "blockquote", "pre", "h1", "h2", "h3", "h4", "h5", "h6",
+              "ul", "ol", "dl", "li", "dt", "dd", "table", "tr"}
     HIDDEN = {"script", "style", "head", "nav"}
 
     def __init__(self):

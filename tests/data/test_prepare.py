@@ -1,0 +1,332 @@
+"""data/prepare.py and its parts, on small corpora."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zstandard
+from tokenizers import Tokenizer
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+sys.path.insert(0, str(DATA))
+
+import prepare  # noqa: E402
+import sources  # noqa: E402
+import token_file  # noqa: E402
+import vocabulary  # noqa: E402
+
+
+def run(*arguments):
+    prepare.main([str(argument) for argument in arguments])
+
+
+def corpus(directory):
+    return json.loads((directory / "corpus.json").read_text())
+
+
+def texts_of(directory, name):
+    """Documents of a token file as text, each without its end; checks that it has one."""
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    end = tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT)
+    texts = []
+    for (ids,) in token_file.TokenFile.open(str(directory / name)).documents():
+        assert ids[-1] == end and end not in ids[:-1]
+        texts.append(tokenizer.decode(ids[:-1].tolist(), skip_special_tokens=False))
+    return texts
+
+
+@pytest.fixture
+def books(tmp_path):
+    """Sixty files of text that differ, with characters of one to four bytes."""
+    directory = tmp_path / "books"
+    directory.mkdir()
+    for number in range(60):
+        lines = [f"Line {line} of book {number}: naïve 日本語 😀 {number * line}\n" for line in range(20)]
+        (directory / f"{number:02}.txt").write_text("".join(lines))
+    return directory
+
+
+@pytest.mark.parametrize("kind", [["--vocab-size", 280], ["--bytes"]])
+def test_tokens_decode_to_the_documents_split_without_loss(tmp_path, books, kind):
+    out = tmp_path / "out"
+    run("--output", out, "--text", books, "--valid-fraction", 0.2, *kind)
+    train, valid = texts_of(out, "train"), texts_of(out, "valid")
+    assert sorted(train + valid) == sorted(path.read_text() for path in books.iterdir())
+    assert 3 <= len(valid) <= 25
+    made = corpus(out)
+    assert made["documents"] == 60 and made["valid"]["documents"] == len(valid)
+    assert made["bytes"] == sum(path.stat().st_size for path in books.iterdir())
+    assert made["tokens"] == made["train"]["tokens"] + made["valid"]["tokens"]
+    assert made["vocab_size"] == (257 if kind == ["--bytes"] else 280)
+
+
+def test_byte_vocabulary_numbers_bytes_by_value(tmp_path, books):
+    out = tmp_path / "out"
+    run("--output", out, "--text", books, "--bytes", "--special-tokens", "<|user|>")
+    tokenizer = Tokenizer.from_file(str(out / "tokenizer.json"))
+    text = "naïve 日本語 😀\r\n"
+    assert tokenizer.encode(text).ids == list(text.encode())
+    assert tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT) == 256
+    assert tokenizer.token_to_id("<|user|>") == 257
+    assert corpus(out)["bytes_per_token"] == 1.0
+
+
+def test_the_same_again_is_the_same_and_is_not_made_twice(tmp_path, books, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    for out in (first, second):
+        run("--output", out, "--text", books, "--vocab-size", 280)
+    for name in prepare.FILES:
+        assert (first / name).read_bytes() == (second / name).read_bytes(), name
+    before = (first / "train.bin").stat().st_mtime_ns
+    run("--output", first, "--text", books, "--vocab-size", 280)
+    assert "is there already" in capsys.readouterr().err
+    assert (first / "train.bin").stat().st_mtime_ns == before
+
+    (books / "new.txt").write_text("A book more.\n")
+    run("--output", first, "--text", books, "--vocab-size", 280)
+    assert corpus(first)["documents"] == 61
+    (first / "valid.idx").unlink()
+    run("--output", first, "--text", books, "--vocab-size", 280)
+    assert (first / "valid.idx").exists()
+    run("--output", first, "--text", books, "--vocab-size", 270)
+    assert corpus(first)["vocab_size"] == 270
+
+
+def test_names_of_special_tokens_in_text_stay_text(tmp_path):
+    text = f"a trap: {vocabulary.END_OF_DOCUMENT} in the middle\n"
+    (tmp_path / "trap.txt").write_text(text)
+    run("--output", tmp_path / "out", "--text", tmp_path / "trap.txt", "--bytes")
+    assert texts_of(tmp_path / "out", "train") == [text]
+
+
+def test_seed_decides_who_validates_and_equal_documents_stay_together(tmp_path):
+    records = [{"text": f"document {number % 50}"} for number in range(100)]
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    chosen = []
+    for seed in (1, 2):
+        out = tmp_path / str(seed)
+        run("--output", out, "--jsonl", path, "--bytes", "--valid-fraction", 0.3, "--seed", seed)
+        train, valid = texts_of(out, "train"), texts_of(out, "valid")
+        assert not set(train) & set(valid)
+        chosen.append(set(valid))
+    assert chosen[0] != chosen[1]
+
+
+def test_a_small_share_of_few_documents_still_validates_on_one(tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text(f"text {number}\n")
+    run("--output", tmp_path / "out", "--text", *sorted(tmp_path.glob("*.txt")), "--bytes", "--valid-fraction", 1e-9)
+    assert len(texts_of(tmp_path / "out", "valid")) == 1
+    run("--output", tmp_path / "none", "--text", tmp_path / "0.txt", "--bytes")
+    assert texts_of(tmp_path / "none", "valid") == []
+
+
+def test_compressed_files_are_read_like_plain_ones(tmp_path):
+    lines = "".join(json.dumps({"body": f"text {number} é"}) + "\n" for number in range(30)).encode()
+    (tmp_path / "a.jsonl").write_bytes(lines)
+    (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines))
+    compressor = zstandard.ZstdCompressor()
+    (tmp_path / "c.jsonl.zst").write_bytes(compressor.compress(lines[:100]) + compressor.compress(lines[100:]))
+    found = [list(sources.JsonlSource([path], "body").documents()) for path in sorted(tmp_path.iterdir())]
+    assert len(found[0]) == 30
+    assert [text for _, text in found[0]] == [text for _, text in found[1]] == [text for _, text in found[2]]
+
+
+def test_errors_name_the_place(tmp_path):
+    path = tmp_path / "x.jsonl"
+    for content, problem in [
+        ('{"text": "a"}\n{"body": "b"}\n', 'x.jsonl:2: has no "text", only: body'),
+        ('{"text": "a"}\n\n{"text"\n', "x.jsonl:3: no JSON"),
+        ("[1]\n", "x.jsonl:1: expected an object"),
+        ('{"text": 3}\n', 'x.jsonl:1: "text" is no text'),
+    ]:
+        path.write_text(content)
+        with pytest.raises(SystemExit, match="error: ") as error:
+            run("--output", tmp_path / "out", "--jsonl", path, "--bytes")
+        assert problem in str(error.value)
+    with pytest.raises(SystemExit, match="no such file or directory"):
+        run("--output", tmp_path / "out", "--text", tmp_path / "missing", "--bytes")
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(b"text " * 1000)[:40])
+    with pytest.raises(SystemExit, match="cut.gz"):
+        run("--output", tmp_path / "out", "--text", tmp_path / "cut.gz", "--bytes")
+    (tmp_path / "empty.txt").write_text(" \n")
+    with pytest.raises(SystemExit, match="hold no text"):
+        run("--output", tmp_path / "out", "--text", tmp_path / "empty.txt", "--bytes")
+    assert not list((tmp_path / "out").iterdir()), "nothing unfinished is left behind"
+
+
+def test_binary_and_hidden_files_are_left_out(tmp_path):
+    (tmp_path / "a.txt").write_text("text\n")
+    (tmp_path / "b.png").write_bytes(b"\x89PNG\0\0")
+    (tmp_path / ".hidden").write_text("no\n")
+    (tmp_path / "c.txt").write_bytes(b"caf\xe9\n")
+    source = sources.TextSource([tmp_path])
+    assert [text for _, text in source.documents()] == ["text\n", "caf\ufffd\n"]
+    assert source.skipped == [str(tmp_path / "b.png")]
+
+
+def test_long_texts_are_cut_at_blank_lines_without_loss():
+    paragraphs = ["word " * length + "\n\n" for length in range(1, 90)]
+    text = "".join(paragraphs)
+    pieces = list(sources.cut_text(text, 1000))
+    assert "".join(pieces) == text and len(pieces) > 10
+    assert all(len(piece) <= 1000 for piece in pieces)
+    assert all(piece.endswith("\n\n") for piece in pieces)
+    assert "".join(sources.cut_text("x" * 2500, 1000)) == "x" * 2500
+    assert list(sources.cut_text("", 1000)) == []
+
+
+def test_html_becomes_what_a_browser_shows():
+    markup = (
+        "<html><head><title>no</title><style>p {}</style></head><body><h1>Title</h1><p>One &amp;\n two"
+        " <b>bold</b>.</p><script>var x;</script><ul><li>a<li>b</ul><pre>  kept\n    as is</pre></body></html>"
+    )
+    assert sources.text_of_html(markup) == "Title\n\nOne & two bold.\n\na\nb\n\n  kept\n    as is\n"
+
+
+def test_the_default_source_is_the_torch_wheel():
+    options = prepare.parse_arguments(["--output", "x"])
+    assert options.wheel and not options.text
+    assert not prepare.parse_arguments(["--output", "x", "--text", "y"]).wheel
+    source = sources.WheelSource()
+    assert source.describe()["files"] > 1000
+    name, text = next(source.documents())
+    assert (source.root / name).read_text() == text
+
+
+def fake_debian_package(directory, monkeypatch):
+    """Puts an `apt-get` into PATH that "downloads" a package built here."""
+    tree = directory / "tree"
+    share = tree / "usr" / "share"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN" / "control").write_text(
+        "Package: some-text\nVersion: 1\nArchitecture: all\nMaintainer: x <x@y>\nDescription: x\n")
+    for name, content in {
+        "dictd/words.dict.dz": gzip.compress("word\n   a unit of speech\n".encode()),
+        "doc/some-text/copyright": b"boilerplate\n",
+        "doc/some-text/changelog.gz": gzip.compress(b"boilerplate\n"),
+        "doc/some-text/book.html": "<p>Größe &lt;3</p>".encode(),
+        "doc/some-text/latin.txt": "café\n".encode("latin-1"),
+        "lintian/overrides/some-text": b"boilerplate\n",
+        "games/fortunes/wit.dat": b"\0\1",
+        "games/fortunes/wit": b"Wit.\n",
+    }.items():
+        (share / name).parent.mkdir(parents=True, exist_ok=True)
+        (share / name).write_bytes(content)
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, directory / "some-text_1_all.deb"], check=True,
+                   capture_output=True)
+    tools = directory / "tools"
+    tools.mkdir()
+    (tools / "apt-get").write_text(
+        f'#!/bin/sh\nfor last; do :; done\n[ "$last" = some-text ] && cp {directory}/some-text_1_all.deb .\n')
+    (tools / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+
+def test_debian_packages_give_their_texts(tmp_path, monkeypatch):
+    fake_debian_package(tmp_path, monkeypatch)
+    out = tmp_path / "out"
+    run("--output", out, "--debian", "some-text", "--bytes", "--valid-fraction", 0)
+    assert sorted(texts_of(out, "train")) == sorted(
+        ["word\n   a unit of speech\n", "Größe <3\n", "café\n", "Wit.\n"])
+    assert corpus(out)["sources"][0]["archives"] == {"some-text": "some-text_1_all.deb"}
+    with pytest.raises(SystemExit, match="other-text: apt-get cannot download"):
+        run("--output", tmp_path / "none", "--debian", "other-text", "--bytes")
+
+
+GOLDEN_IDX = bytes.fromhex(
+    "4d4d494449445800000100000000000000080300000000000000"
+    "0300000000000000"
+    "030000000200000004000000"
+    "000000000000000006000000000000000a00000000000000"
+    "000000000000000001000000000000000300000000000000"
+)
+
+
+def test_token_files_are_megatrons_bytes(tmp_path):
+    prefix = str(tmp_path / "golden")
+    writer = token_file.TokenFileWriter(prefix, np.uint16)
+    writer.add_document([1, 2, 3])
+    writer.add_sequence([4, 5])
+    writer.add_sequence([6, 7, 8, 65535])
+    writer.end_document()
+    writer.close()
+    assert Path(prefix + ".idx").read_bytes() == GOLDEN_IDX
+    read = token_file.TokenFile.open(prefix)
+    assert [[list(ids) for ids in document] for document in read.documents()] == [[[1, 2, 3]],
+                                                                                  [[4, 5], [6, 7, 8, 65535]]]
+
+
+@pytest.mark.parametrize("offset, value", [(0, b"X"), (9, b"\2"), (17, b"\6"), (18, b"\4"), (26, b"\xff"), (34, b"\xff"),
+                                           (38, b"\1"), (54, b"\7"), (70, b"\1"), (78, b"\4"), (86, b"\2")])
+def test_lying_indexes_are_refused(tmp_path, offset, value):
+    (tmp_path / "x.bin").write_bytes(bytes(18))
+    (tmp_path / "x.idx").write_bytes(GOLDEN_IDX[:offset] + value + GOLDEN_IDX[offset + 1:])
+    with pytest.raises(token_file.TokenFileError, match="x.idx"):
+        token_file.TokenFile.open(str(tmp_path / "x"))
+
+
+def write_documents(prefix, documents, dtype=np.uint16):
+    writer = token_file.TokenFileWriter(str(prefix), dtype)
+    for ids in documents:
+        writer.add_document(ids)
+    writer.close()
+    return str(prefix)
+
+
+def documents_of(prefix):
+    return [[int(i) for ids in document for i in ids] for document in token_file.TokenFile.open(str(prefix)).documents()]
+
+
+def test_merging_keeps_documents_in_order_and_empty_ones(tmp_path):
+    a = write_documents(tmp_path / "a", [[1, 2], [], [3]])
+    b = write_documents(tmp_path / "b", [[4, 5, 6]])
+    empty = write_documents(tmp_path / "empty", [])
+    assert token_file.merge([a, empty, b], str(tmp_path / "all")) == 6
+    assert documents_of(tmp_path / "all") == [[1, 2], [], [3], [4, 5, 6]]
+    wide = write_documents(tmp_path / "wide", [[70000]], np.int32)
+    with pytest.raises(token_file.TokenFileError, match="one vocabulary is needed"):
+        token_file.merge([a, wide], str(tmp_path / "mixed"))
+
+
+def test_splitting_deals_out_every_document_once(tmp_path):
+    documents = [[number, number + 1] for number in range(200)]
+    write_documents(tmp_path / "all", documents)
+    program = [sys.executable, DATA / "token_file.py", "split", tmp_path / "all", tmp_path / "t", tmp_path / "v",
+               "--valid-fraction", "0.25"]
+    subprocess.run(program, check=True)
+    train, valid = documents_of(tmp_path / "t"), documents_of(tmp_path / "v")
+    assert sorted(train + valid) == documents
+    assert 20 < len(valid) < 80
+    refused = subprocess.run([sys.executable, DATA / "token_file.py", "merge", tmp_path / "t", tmp_path / "t"],
+                             capture_output=True, text=True)
+    assert refused.returncode == 2 and "cannot be written over" in refused.stderr
+
+
+def test_a_given_tokenizer_is_used_as_it_is(tmp_path, books):
+    run("--output", tmp_path / "first", "--text", books, "--vocab-size", 270)
+    tokenizer = tmp_path / "first" / "tokenizer.json"
+    run("--output", tmp_path / "second", "--text", books, "--tokenizer", tokenizer)
+    for name in ("train.bin", "train.idx", "tokenizer.json"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(SystemExit, match="bad.json"):
+        run("--output", tmp_path / "third", "--text", books, "--tokenizer", tmp_path / "bad.json")
+
+
+@pytest.mark.parametrize("arguments, problem", [
+    (["--vocab-size", "100"], "at least 257"),
+    (["--valid-fraction", "1"], "below 1"),
+    (["--seed", "-1"], "--seed"),
+    (["--bytes", "--tokenizer", "x"], "not allowed with"),
+])
+def test_wrong_arguments_are_refused_before_anything_is_read(arguments, problem, capsys):
+    with pytest.raises(SystemExit):
+        prepare.parse_arguments(["--output", "x", *arguments])
+    assert problem in capsys.readouterr().err
