@@ -22,7 +22,7 @@ def find_test_program() -> str:
 
 def run_job(part: str, *flags: str, ranks: int = 2) -> subprocess.CompletedProcess:
     mpirun = ["mpirun", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"]
-    program = [find_test_program(), "--with_misbehaviour", f"--gtest_filter=Misbehaviour.{part}"]
+    program = [find_test_program(), "--with_misbehaviour", f"--gtest_filter=Misbehaviour.{part}", "--gtest_color=no"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run([*mpirun, *program, *flags], env=environment, capture_output=True, text=True,
                           timeout=PATIENCE_SECONDS)

@@ -39,11 +39,13 @@ std::string in(const Communicator& group, const char* verb, int64_t n, at::Scala
   return join_text(verb, " of ", n, " ", dtype, " on rank ", group.rank(), " of ", group.size());
 }
 
-void expect_sums_like_loops(Communicator& group, int64_t n, at::ScalarType dtype) {
+void expect_all_reduce_like_loop(Communicator& group, int64_t n, at::ScalarType dtype) {
   auto reduced = contribution(group.rank(), n, dtype);
   group.all_reduce_sum(reduced);
   EXPECT_TRUE(reduced.equal(sum_by_loop(group, n, dtype))) << in(group, "all_reduce_sum", n, dtype);
+}
 
+void expect_reduce_scatter_like_loop(Communicator& group, int64_t n, at::ScalarType dtype) {
   const auto expected = sum_by_loop(group, n * group.size(), dtype).narrow(0, n * group.rank(), n);
   auto all = contribution(group.rank(), n * group.size(), dtype);
   auto mine = at::empty({n}, dtype);
@@ -123,7 +125,8 @@ at::Tensor contribution(int rank, int64_t n, at::ScalarType dtype) {
 void expect_reductions_like_loops(Communicator& group) {
   for (const auto dtype : kReducible) {
     for (const auto n : sizes_of(group)) {
-      expect_sums_like_loops(group, n, dtype);
+      expect_all_reduce_like_loop(group, n, dtype);
+      expect_reduce_scatter_like_loop(group, n, dtype);
       auto largest = contribution(group.rank(), n, dtype);
       group.all_reduce_max(largest);
       EXPECT_TRUE(largest.equal(std::get<0>(contributions(group, n, dtype).max(0))))
@@ -136,8 +139,9 @@ void expect_reductions_like_loops(Communicator& group) {
 }
 
 void expect_large_reductions_like_loops(Communicator& group) {
-  expect_sums_like_loops(group, 2500007, at::kFloat);
-  expect_sums_like_loops(group, 1200001, at::kDouble);
+  constexpr int64_t kElements = 2500007;
+  expect_all_reduce_like_loop(group, kElements, at::kFloat);
+  expect_reduce_scatter_like_loop(group, kElements / group.size(), at::kFloat);
 }
 
 void expect_gathers_like_loops(Communicator& group) {
