@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 #include <stdexcept>
+#include <thread>
 
 #include "base/log.h"
 #include "comm/core_set.h"
