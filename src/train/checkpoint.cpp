@@ -1,0 +1,112 @@
+#include "train/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "train/checkpoint_directory.h"
+
+namespace granule {
+
+namespace {
+
+constexpr uint64_t kMaxManifestBytes = uint64_t{1} << 30;
+constexpr size_t kReadBytes = size_t{1} << 22;
+
+// Shards are named rank-*: a copy gone astray or a leftover of another checkpoint.
+void refuse_unknown_shards(const std::string& path, const CheckpointManifest& manifest) {
+  std::set<std::string> known;
+  for (const auto& file : manifest.files) known.insert(file.name);
+  for (const auto& entry : std::filesystem::directory_iterator(path)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("rank-") && !known.contains(name)) {
+      throw InputError(path + "/" + name, "belongs to no rank of this checkpoint");
+    }
+  }
+}
+
+}  // namespace
+
+Checkpoint::Checkpoint(const std::string& path) : path_(path) {
+  const auto manifest_path = path_ + "/" + kManifestName;
+  manifest_ = parse_manifest(read_text_file(manifest_path, kMaxManifestBytes), manifest_path);
+  for (size_t i = 0; i < manifest_.files.size(); ++i) {
+    const auto size = ReadFile(file_path(i)).size();
+    if (size != manifest_.files[i].bytes) {
+      throw InputError(file_path(i), "has ", size, " bytes, was written with ", manifest_.files[i].bytes);
+    }
+  }
+  refuse_unknown_shards(path_, manifest_);
+}
+
+void Checkpoint::verify_file(size_t index) const {
+  const ReadFile file(file_path(index));
+  Hasher hasher;
+  std::vector<char> buffer(kReadBytes);
+  for (uint64_t offset = 0; offset < file.size(); offset += buffer.size()) {
+    const auto count = static_cast<size_t>(std::min<uint64_t>(buffer.size(), file.size() - offset));
+    file.read_at(offset, buffer.data(), count);
+    hasher.update(buffer.data(), count);
+  }
+  const auto expected = manifest_.files[index].hash;
+  if (hasher.digest() != expected) {
+    throw InputError(file_path(index), "is damaged", find_damaged_tensor(index), ": hash ",
+                     hash_text(hasher.digest()), ", was written with ", hash_text(expected));
+  }
+}
+
+// " in exp_avg/x.weight[0:4]" if one can be named.
+std::string Checkpoint::find_damaged_tensor(size_t index) const {
+  if (!manifest_.files[index].name.starts_with("rank-")) return "";
+  try {
+    const SafetensorsFile file(file_path(index));
+    for (const auto& parameter : manifest_.parameters) {
+      for (const auto& slice : parameter.slices) {
+        if (slice.file != static_cast<int64_t>(index)) continue;
+        for (const auto tensor : kStateTensors) {
+          const auto name = slice_tensor_name(tensor, parameter.name, slice);
+          const auto* entry = file.find(name);
+          if (entry == nullptr) return " in its header";
+          std::vector<char> bytes(entry->num_bytes());
+          file.read(*entry, 0, bytes.data(), bytes.size());
+          if (hash_bytes(bytes.data(), bytes.size()) != slice.hash[static_cast<size_t>(tensor)])
+            return " in " + name;
+        }
+      }
+    }
+  } catch (const InputError&) {
+    return " in its header";
+  }
+  return " in its header";
+}
+
+const SafetensorsFile& Checkpoint::shard(size_t index) const {
+  const auto found = shards_.find(index);
+  if (found != shards_.end()) return found->second;
+  return shards_.emplace(index, SafetensorsFile(file_path(index))).first->second;
+}
+
+void Checkpoint::read(StateTensor tensor, const CheckpointParameter& parameter, int64_t begin,
+                      std::span<float> values) const {
+  const auto end = begin + static_cast<int64_t>(values.size());
+  CHECK(begin >= 0 && end <= parameter.num_elements(), "elements [", begin, ", ", end, ") of ",
+        parameter.name);
+  for (const auto& slice : parameter.slices) {
+    const auto from = std::max(begin, slice.begin);
+    const auto to = std::min(end, slice.begin + slice.count);
+    if (from >= to) continue;
+    const auto& file = shard(static_cast<size_t>(slice.file));
+    const auto name = slice_tensor_name(tensor, parameter.name, slice);
+    const auto* entry = file.find(name);
+    if (entry == nullptr) throw InputError(file.path(), "has no tensor ", name);
+    if (entry->dtype != "F32" || entry->num_bytes() != static_cast<uint64_t>(slice.count) * sizeof(float)) {
+      throw InputError(file.path(), name, " is ", entry->dtype, " of ", entry->num_bytes(), " bytes");
+    }
+    file.read(*entry, static_cast<uint64_t>(from - slice.begin) * sizeof(float),
+              values.data() + (from - begin), static_cast<size_t>(to - from) * sizeof(float));
+  }
+}
+
+}  // namespace granule

@@ -1,0 +1,220 @@
+#include "train/checkpoint_manifest.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "base/hash.h"
+
+namespace granule {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kFormat[] = "granule checkpoint";
+constexpr int64_t kVersion = 1;
+// {"xxh3":"0123456789abcdef",
+constexpr std::string_view kBeforeHash = "{\"xxh3\":\"";
+constexpr std::string_view kAfterHash = "\",\n";
+constexpr size_t kHashDigits = 16;
+constexpr size_t kPrefixBytes = kBeforeHash.size() + kHashDigits + kAfterHash.size();
+
+std::string prefix_of(std::string_view rest) {
+  return std::string(kBeforeHash) + hash_text(hash_bytes(rest)) + std::string(kAfterHash);
+}
+
+uint64_t parse_hash(const Json& json) {
+  const auto& text = json.get_ref<const std::string&>();
+  uint64_t hash = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), hash, 16);
+  if (error != std::errc() || end != text.data() + text.size() || text.size() != kHashDigits) {
+    throw std::invalid_argument("hash \"" + text + "\"");
+  }
+  return hash;
+}
+
+Json print_state(const CheckpointManifest& manifest) {
+  const auto& state = manifest.state;
+  return {{"step", state.step},
+          {"num_updates", manifest.num_updates},
+          {"consumed_samples", state.consumed_samples},
+          {"consumed_tokens", state.consumed_tokens},
+          {"skipped_steps", state.skipped_steps},
+          {"skipped_in_a_row", state.skipped_in_a_row},
+          {"seed", state.seed},
+          {"extra", Json::parse(state.extra)}};
+}
+
+void parse_state(const Json& json, CheckpointManifest& manifest) {
+  auto& state = manifest.state;
+  json.at("step").get_to(state.step);
+  json.at("num_updates").get_to(manifest.num_updates);
+  json.at("consumed_samples").get_to(state.consumed_samples);
+  json.at("consumed_tokens").get_to(state.consumed_tokens);
+  json.at("skipped_steps").get_to(state.skipped_steps);
+  json.at("skipped_in_a_row").get_to(state.skipped_in_a_row);
+  json.at("seed").get_to(state.seed);
+  state.extra = json.at("extra").dump();
+}
+
+Json print_parameter(const CheckpointParameter& parameter) {
+  Json slices = Json::array();
+  for (const auto& slice : parameter.slices) {
+    Json hashes = Json::array();
+    for (const auto hash : slice.hash) hashes.push_back(hash_text(hash));
+    slices.push_back(
+        {{"file", slice.file}, {"begin", slice.begin}, {"count", slice.count}, {"xxh3", hashes}});
+  }
+  return {{"name", parameter.name},
+          {"shape", parameter.shape},
+          {"dtype", parameter.dtype},
+          {"placement", parameter.placement},
+          {"slices", slices}};
+}
+
+CheckpointParameter parse_parameter(const Json& json) {
+  CheckpointParameter parameter;
+  json.at("name").get_to(parameter.name);
+  json.at("shape").get_to(parameter.shape);
+  json.at("dtype").get_to(parameter.dtype);
+  json.at("placement").get_to(parameter.placement);
+  for (const auto& item : json.at("slices")) {
+    auto& slice = parameter.slices.emplace_back();
+    item.at("file").get_to(slice.file);
+    item.at("begin").get_to(slice.begin);
+    item.at("count").get_to(slice.count);
+    for (size_t i = 0; i < slice.hash.size(); ++i) slice.hash[i] = parse_hash(item.at("xxh3").at(i));
+  }
+  return parameter;
+}
+
+CheckpointManifest parse_content(const Json& json) {
+  CheckpointManifest manifest;
+  parse_state(json.at("state"), manifest);
+  json.at("layout").at("pipeline").get_to(manifest.layout.pipeline);
+  json.at("layout").at("data").get_to(manifest.layout.data);
+  json.at("layout").at("expert").get_to(manifest.layout.expert);
+  for (const auto& item : json.at("files")) {
+    manifest.files.push_back(
+        {item.at("name").get<std::string>(), item.at("bytes").get<uint64_t>(), parse_hash(item.at("xxh3"))});
+  }
+  for (const auto& item : json.at("parameters")) manifest.parameters.push_back(parse_parameter(item));
+  return manifest;
+}
+
+void check_file_name(const std::string& name, const std::string& path) {
+  const bool plain = !name.empty() && name.size() <= 255 && name.front() != '.' &&
+                     name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
+  if (!plain) throw InputError(path, "\"", name, "\" is no name of a file in a checkpoint");
+}
+
+void check_slices(const CheckpointParameter& parameter, size_t num_files, const std::string& path) {
+  int64_t elements = 1;
+  for (const auto size : parameter.shape) {
+    if (size < 0 || __builtin_mul_overflow(elements, size, &elements)) {
+      throw InputError(path, parameter.name, " has an impossible shape");
+    }
+  }
+  int64_t end = 0;
+  for (const auto& slice : parameter.slices) {
+    const bool in_order = slice.begin == end && slice.count > 0 && slice.count <= elements - end;
+    if (!in_order || slice.file < 0 || slice.file >= static_cast<int64_t>(num_files)) {
+      throw InputError(path, parameter.name, " has a slice of ", slice.count, " elements from ", slice.begin,
+                       " in file ", slice.file, "; ", end, " of ", elements, " elements lie before it");
+    }
+    end += slice.count;
+  }
+  if (end != elements)
+    throw InputError(path, parameter.name, " has ", end, " of its ", elements, " elements");
+}
+
+void check_manifest(const CheckpointManifest& manifest, const std::string& path) {
+  const auto& state = manifest.state;
+  if (std::min({state.step, manifest.num_updates, state.consumed_samples, state.consumed_tokens}) < 0) {
+    throw InputError(path, "has a negative count");
+  }
+  for (const auto& file : manifest.files) check_file_name(file.name, path);
+  for (size_t i = 0; i < manifest.parameters.size(); ++i) {
+    const auto& parameter = manifest.parameters[i];
+    if (i > 0 && parameter.name <= manifest.parameters[i - 1].name) {
+      throw InputError(path, parameter.name, " stands there twice or out of order");
+    }
+    check_slices(parameter, manifest.files.size(), path);
+  }
+}
+
+}  // namespace
+
+int64_t CheckpointParameter::num_elements() const {
+  int64_t count = 1;
+  for (const auto size : shape) count *= size;
+  return count;
+}
+
+const CheckpointParameter* CheckpointManifest::find(const std::string& name) const {
+  const auto found =
+      std::lower_bound(parameters.begin(), parameters.end(), name,
+                       [](const auto& parameter, const auto& wanted) { return parameter.name < wanted; });
+  return found == parameters.end() || found->name != name ? nullptr : &*found;
+}
+
+std::string print_manifest(const CheckpointManifest& manifest) {
+  const Json head = {{"format", kFormat},
+                     {"version", kVersion},
+                     {"state", print_state(manifest)},
+                     {"layout",
+                      {{"pipeline", manifest.layout.pipeline},
+                       {"data", manifest.layout.data},
+                       {"expert", manifest.layout.expert}}}};
+  auto rest = head.dump(1).substr(2);  // without its `{` and newline, which stand before the hash
+  rest.resize(rest.size() - 2);        // and without newline and `}`
+  const auto list = [&](const char* name, const auto& items, const auto& print) {
+    rest += join_text(",\n \"", name, "\": [");
+    for (size_t i = 0; i < items.size(); ++i) rest += (i > 0 ? ",\n  " : "\n  ") + print(items[i]).dump();
+    rest += "]";
+  };
+  list("files", manifest.files, [](const CheckpointFileRecord& file) -> Json {
+    return {{"name", file.name}, {"bytes", file.bytes}, {"xxh3", hash_text(file.hash)}};
+  });
+  list("parameters", manifest.parameters, print_parameter);
+  rest += "\n}\n";
+  return prefix_of(rest) + rest;
+}
+
+CheckpointManifest parse_manifest(const std::string& text, const std::string& path) {
+  if (text.size() < kPrefixBytes) throw InputError(path, "ends after ", text.size(), " bytes");
+  const auto rest = std::string_view(text).substr(kPrefixBytes);
+  const auto expected = prefix_of(rest);
+  const auto actual = std::string_view(text).substr(0, kPrefixBytes);
+  if (actual != expected) {
+    throw InputError(path, "is damaged: begins with ",
+                     Json(actual).dump(-1, ' ', true, Json::error_handler_t::replace), ", its content needs ",
+                     Json(expected).dump());
+  }
+  try {
+    const auto json = Json::parse(text);
+    if (json.at("format") != kFormat) throw InputError(path, "is no ", kFormat);
+    if (json.at("version") != kVersion) {
+      throw CheckpointVersionError(path, "has format version ", json.at("version").dump(),
+                                   ", this program reads ", kVersion);
+    }
+    auto manifest = parse_content(json);
+    check_manifest(manifest, path);
+    return manifest;
+  } catch (const nlohmann::json::exception& error) {
+    throw InputError(path, error.what());
+  } catch (const std::invalid_argument& error) {
+    throw InputError(path, error.what());
+  }
+}
+
+std::string slice_tensor_name(StateTensor tensor, const std::string& parameter,
+                              const CheckpointSlice& slice) {
+  constexpr std::array kNames = {"parameter", "exp_avg", "exp_avg_sq"};
+  return join_text(kNames[static_cast<size_t>(tensor)], "/", parameter, "[", slice.begin, ":",
+                   slice.begin + slice.count, "]");
+}
+
+}  // namespace granule

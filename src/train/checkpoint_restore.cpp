@@ -1,0 +1,206 @@
+#include "train/checkpoint_restore.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "train/checkpoint_directory.h"
+
+namespace granule {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Every rank sees the same list, also where directories of a shared file system are cached.
+std::vector<FoundCheckpoint> find_on_rank_0(const std::string& path, Communicator& world) {
+  Json mine = {{"error", ""}, {"found", Json::array()}};
+  if (world.rank() == 0) {
+    try {
+      for (const auto& found : find_checkpoints(path)) mine["found"].push_back({found.step, found.path});
+    } catch (const InputError& error) {
+      mine["error"] = error.what();
+    }
+  }
+  const auto json =
+      Json::parse(world.all_gather_bytes(mine.dump(-1, ' ', false, Json::error_handler_t::replace))[0]);
+  if (json.at("error") != "") throw InputError(path, json.at("error").get<std::string>());
+  std::vector<FoundCheckpoint> found;
+  for (const auto& item : json.at("found")) found.push_back({item.at(0), item.at(1)});
+  return found;
+}
+
+// The first rank's complaint, with its number, the same text on every rank; empty if nobody has one.
+std::string first_error(const std::string& mine, Communicator& world) {
+  const auto errors = world.all_gather_bytes(mine);
+  for (size_t rank = 0; rank < errors.size(); ++rank) {
+    if (!errors[rank].empty()) return join_text(errors[rank], " (seen by rank ", rank, ")");
+  }
+  return "";
+}
+
+// Opens it and hashes this rank's share of its files.
+std::string try_open(const std::string& path, bool verify, Communicator& world,
+                     std::optional<Checkpoint>& opened) {
+  try {
+    opened.emplace(path);
+    const auto step = static_cast<size_t>(world.size());
+    const size_t num_files = verify ? opened->manifest().files.size() : 0;
+    for (size_t i = static_cast<size_t>(world.rank()); i < num_files; i += step) opened->verify_file(i);
+    return "";
+  } catch (const CheckpointVersionError&) {
+    throw;
+  } catch (const InputError& error) {
+    return error.what();
+  }
+}
+
+void set_aside(const std::string& path) {
+  try {
+    log_warning("set aside as " + mark_bad_checkpoint(path, CheckpointFiles()));
+  } catch (const OutputError& error) {
+    log_warning(join_text("damaged, but stays: ", error.what()));
+  }
+}
+
+const CheckpointParameter& find_parameter(const Checkpoint& checkpoint, const ParameterPiece& piece) {
+  const auto* found = checkpoint.manifest().find(piece.name);
+  if (found == nullptr)
+    throw InputError(checkpoint.path(), "has no parameter ", piece.name, ", which the model needs");
+  if (found->shape != piece.shape) {
+    const auto text = [](const std::vector<int64_t>& shape) { return Json(shape).dump(); };
+    throw InputError(checkpoint.path(), piece.name, " has shape ", text(found->shape), ", the model's is ",
+                     text(piece.shape));
+  }
+  return *found;
+}
+
+// Runs `work` on every rank and throws the first InputError of any on all of them.
+template <class Work>
+void on_all_ranks(const Checkpoint& checkpoint, Communicator& world, const Work& work) {
+  std::string mine;
+  try {
+    work();
+  } catch (const InputError& error) {
+    mine = error.what();
+  }
+  const auto error = first_error(mine, world);
+  if (!error.empty()) throw InputError(checkpoint.path(), error);
+}
+
+// What the checkpoint holds and no rank of the model asked for is as wrong as what it lacks.
+void refuse_left_over(const Checkpoint& checkpoint, const std::set<std::string>& mine, Communicator& world) {
+  std::string text;
+  for (const auto& name : mine) text += name + '\n';
+  std::set<std::string> wanted;
+  for (const auto& names : world.all_gather_bytes(text)) {
+    for (size_t begin = 0; begin < names.size();) {
+      const auto end = names.find('\n', begin);
+      wanted.insert(names.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  for (const auto& parameter : checkpoint.manifest().parameters) {
+    if (!wanted.contains(parameter.name)) {
+      throw InputError(checkpoint.path(), "holds ", parameter.name, ", which the model does not have");
+    }
+  }
+}
+
+std::span<float> values_of(const at::Tensor& flat, int64_t begin, int64_t count) {
+  return {flat.mutable_data_ptr<float>() + begin, static_cast<size_t>(count)};
+}
+
+void read_shards(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world, bool with_moments) {
+  std::set<std::string> names;
+  on_all_ranks(checkpoint, world, [&] {
+    for (const auto& shard : optimizer.shards()) {
+      for (const auto& segment : shard.buffer->own_segments()) {
+        names.insert(segment.piece->name);
+        find_parameter(checkpoint, *segment.piece);
+      }
+    }
+  });
+  refuse_left_over(checkpoint, names, world);
+  on_all_ranks(checkpoint, world, [&] {
+    for (const auto& shard : optimizer.shards()) {
+      for (const auto& segment : shard.buffer->own_segments()) {
+        const auto& parameter = find_parameter(checkpoint, *segment.piece);
+        const auto read = [&](StateTensor tensor, const at::Tensor& slice) {
+          const auto begin = segment.flat_begin - shard.buffer->slice_begin();
+          checkpoint.read(tensor, parameter, segment.piece_begin, values_of(slice, begin, segment.count));
+        };
+        read(StateTensor::kParameter, shard.master);
+        if (!with_moments) continue;
+        read(StateTensor::kExpAvg, shard.exp_avg);
+        read(StateTensor::kExpAvgSq, shard.exp_avg_sq);
+      }
+    }
+  });
+}
+
+}  // namespace
+
+std::optional<Checkpoint> open_newest_checkpoint(const std::string& path, Communicator& world,
+                                                 const CheckpointChoice& choice) {
+  const auto candidates = find_on_rank_0(path, world);
+  std::vector<std::string> tried;
+  for (const auto& candidate : candidates) {
+    std::optional<Checkpoint> opened;
+    const auto error = first_error(try_open(candidate.path, choice.verify, world, opened), world);
+    if (error.empty()) return opened;
+    tried.push_back(error);
+    if (world.rank() != 0) continue;
+    log_warning(error);
+    if (choice.mark_bad) set_aside(candidate.path);
+  }
+  if (!tried.empty()) throw InputError(path, "has no usable checkpoint; tried:\n  ", join(tried, "\n  "));
+  return std::nullopt;
+}
+
+void restore_optimizer(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world) {
+  read_shards(checkpoint, optimizer, world, /*with_moments=*/true);
+  optimizer.state_changed(checkpoint.manifest().num_updates);
+}
+
+void restore_masters(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world) {
+  read_shards(checkpoint, optimizer, world, /*with_moments=*/false);
+  for (const auto& shard : optimizer.shards()) {
+    shard.exp_avg.zero_();
+    shard.exp_avg_sq.zero_();
+  }
+  optimizer.state_changed(0);
+}
+
+void restore_parameters(const Checkpoint& checkpoint, const std::vector<PlacedParameter>& parameters,
+                        Communicator& world) {
+  std::set<std::string> names;
+  on_all_ranks(checkpoint, world, [&] {
+    for (const auto& parameter : parameters) {
+      for (const auto& piece : parameter.pieces) {
+        names.insert(piece.name);
+        find_parameter(checkpoint, piece);
+      }
+    }
+  });
+  refuse_left_over(checkpoint, names, world);
+  on_all_ranks(checkpoint, world, [&] {
+    const at::NoGradGuard no_grad;
+    for (const auto& parameter : parameters) {
+      auto flat = parameter.tensor.detach().view({-1});
+      for (const auto& piece : parameter.pieces) {
+        const auto& stored = find_parameter(checkpoint, piece);
+        const auto values = at::empty({stored.num_elements()}, at::kFloat);
+        checkpoint.read(StateTensor::kParameter, stored, 0, values_of(values, 0, values.numel()));
+        flat.narrow(0, piece.offset, values.numel()).copy_(values);
+      }
+    }
+  });
+}
+
+}  // namespace granule

@@ -1,0 +1,144 @@
+#include "train/checkpoint_shard.h"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "base/hash.h"
+#include "base/safetensors_header.h"
+
+namespace granule {
+
+namespace {
+
+using Json = nlohmann::json;
+
+// Where the bytes of one tensor of the file lie, and where its hash goes.
+struct TensorSource {
+  const float* values;
+  size_t num_bytes;
+  uint64_t* hash;
+};
+
+const at::Tensor& state_of(const OptimizerShard& shard, StateTensor tensor) {
+  switch (tensor) {
+    case StateTensor::kParameter:
+      return shard.master;
+    case StateTensor::kExpAvg:
+      return shard.exp_avg;
+    case StateTensor::kExpAvgSq:
+      return shard.exp_avg_sq;
+  }
+  CHECK(false, "state tensor ", static_cast<int>(tensor));
+}
+
+CheckpointParameter describe(const FlatBuffer& buffer, const FlatSegment& segment, int64_t file) {
+  CheckpointParameter parameter;
+  parameter.name = segment.piece->name;
+  parameter.shape = segment.piece->shape;
+  parameter.dtype = buffer.dtype() == at::kBFloat16 ? "BF16" : "F32";
+  parameter.placement = buffer.placement() == Placement::kExpert ? "expert" : "dense";
+  parameter.slices = {{.begin = segment.piece_begin, .count = segment.count, .file = file}};
+  return parameter;
+}
+
+}  // namespace
+
+void write_shard(const CheckpointFiles& files, const std::string& directory, const std::string& name,
+                 const Optimizer& optimizer, ShardReport& report) {
+  const auto file_index = static_cast<int64_t>(report.files.size());
+  std::vector<std::pair<FlatSegment, const OptimizerShard*>> segments;
+  for (const auto& shard : optimizer.shards()) {
+    for (const auto& segment : shard.buffer->own_segments()) segments.emplace_back(segment, &shard);
+  }
+  const size_t first = report.parameters.size();
+  for (const auto& [segment, shard] : segments) {
+    report.parameters.push_back(describe(*shard->buffer, segment, file_index));
+  }
+
+  std::vector<SafetensorsEntry> entries;
+  std::map<std::string, TensorSource> sources;
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const auto& [segment, shard] = segments[i];
+    auto& parameter = report.parameters[first + i];
+    auto& slice = parameter.slices.front();
+    for (const auto tensor : kStateTensors) {
+      const auto tensor_name = slice_tensor_name(tensor, parameter.name, slice);
+      const auto* values = state_of(*shard, tensor).const_data_ptr<float>();
+      sources[tensor_name] = {values + (segment.flat_begin - shard->buffer->slice_begin()),
+                              static_cast<size_t>(segment.count) * sizeof(float),
+                              &slice.hash[static_cast<size_t>(tensor)]};
+      entries.push_back(
+          {.name = tensor_name, .dtype = "F32", .shape = {static_cast<uint64_t>(segment.count)}});
+    }
+  }
+  const SafetensorsLayout layout(std::move(entries), {{"format", "pt"}});
+  CheckpointFile file(files, directory + "/" + name);
+  file.append(layout.prefix());
+  for (const auto& entry : layout.entries()) {
+    const auto& source = sources.at(entry.name);
+    file.append(source.values, source.num_bytes);
+    *source.hash = hash_bytes(source.values, source.num_bytes);
+  }
+  file.sync();
+  CHECK(file.size() == layout.file_size(), name, " has ", file.size(), " bytes, planned ",
+        layout.file_size());
+  report.files.push_back({name, file.size(), file.hash()});
+}
+
+std::string print_report(const ShardReport& report) {
+  Json files = Json::array(), parameters = Json::array();
+  for (const auto& file : report.files) files.push_back({file.name, file.bytes, file.hash});
+  for (const auto& parameter : report.parameters) {
+    const auto& slice = parameter.slices.front();
+    parameters.push_back({parameter.name, parameter.shape, parameter.dtype, parameter.placement, slice.begin,
+                          slice.count, slice.file, slice.hash});
+  }
+  // A path in the error text need not be UTF-8.
+  return Json{{"error", report.error}, {"files", files}, {"parameters", parameters}}.dump(
+      -1, ' ', false, Json::error_handler_t::replace);
+}
+
+ShardReport parse_report(const std::string& text) {
+  const auto json = Json::parse(text);
+  ShardReport report;
+  json.at("error").get_to(report.error);
+  for (const auto& item : json.at("files")) report.files.push_back({item.at(0), item.at(1), item.at(2)});
+  for (const auto& item : json.at("parameters")) {
+    auto& parameter = report.parameters.emplace_back();
+    item.at(0).get_to(parameter.name);
+    item.at(1).get_to(parameter.shape);
+    item.at(2).get_to(parameter.dtype);
+    item.at(3).get_to(parameter.placement);
+    auto& slice = parameter.slices.emplace_back();
+    item.at(4).get_to(slice.begin);
+    item.at(5).get_to(slice.count);
+    item.at(6).get_to(slice.file);
+    item.at(7).get_to(slice.hash);
+  }
+  return report;
+}
+
+void merge_reports(const std::vector<ShardReport>& reports, CheckpointManifest& manifest) {
+  std::map<std::string, CheckpointParameter> by_name;
+  for (const auto& report : reports) {
+    const auto first_file = static_cast<int64_t>(manifest.files.size());
+    manifest.files.insert(manifest.files.end(), report.files.begin(), report.files.end());
+    for (const auto& part : report.parameters) {
+      auto slice = part.slices.front();
+      slice.file += first_file;
+      const auto [place, is_new] = by_name.try_emplace(part.name, part);
+      auto& whole = place->second;
+      CHECK(whole.shape == part.shape && whole.dtype == part.dtype, part.name, " differs between ranks");
+      if (is_new) whole.slices.clear();
+      whole.slices.push_back(slice);
+    }
+  }
+  for (auto& [name, parameter] : by_name) {
+    std::sort(parameter.slices.begin(), parameter.slices.end(),
+              [](const auto& a, const auto& b) { return a.begin < b.begin; });
+    manifest.parameters.push_back(std::move(parameter));
+  }
+}
+
+}  // namespace granule

@@ -1,0 +1,33 @@
+#pragma once
+// One rank's file of a checkpoint: the slices of parameters and moments that it owns, as safetensors; and the
+// report about it that rank 0 makes the manifest from.
+
+#include <string>
+#include <vector>
+
+#include "optim/optimizer.h"
+#include "train/checkpoint_files.h"
+#include "train/checkpoint_manifest.h"
+
+namespace granule {
+
+/// What a rank wrote, or why it could not.
+struct ShardReport {
+  std::string error;  ///< empty: all is written and durable
+  std::vector<CheckpointFileRecord> files;
+  std::vector<CheckpointParameter> parameters;  ///< each with the rank's own slices; `file` counts in `files`
+};
+
+/// Writes all that `optimizer` owns on this rank to directory/name, durably, and adds it to `report`.
+/// Throws OutputError.
+void write_shard(const CheckpointFiles& files, const std::string& directory, const std::string& name,
+                 const Optimizer& optimizer, ShardReport& report);
+
+/// As text, to travel between ranks.
+std::string print_report(const ShardReport& report);
+ShardReport parse_report(const std::string& text);
+
+/// Files and parameters of all ranks, put together.
+void merge_reports(const std::vector<ShardReport>& reports, CheckpointManifest& manifest);
+
+}  // namespace granule

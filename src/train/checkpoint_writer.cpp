@@ -1,0 +1,134 @@
+#include "train/checkpoint_writer.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "base/log.h"
+#include "train/checkpoint_directory.h"
+#include "train/checkpoint_shard.h"
+
+namespace granule {
+
+namespace {
+
+constexpr uint64_t kMaxTokenizerBytes = uint64_t{1} << 30;
+
+// What went wrong in `work`, empty if nothing did. Whatever it is, the other ranks must hear of it.
+template <class Work>
+std::string error_of(const Work& work) {
+  try {
+    work();
+    return "";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+void write_side_file(const CheckpointFiles& files, const std::string& directory, const std::string& name,
+                     const std::string& text, ShardReport& report) {
+  CheckpointFile file(files, directory + "/" + name);
+  file.append(text);
+  file.sync();
+  report.files.push_back({name, file.size(), file.hash()});
+}
+
+// Ends the attempt on all ranks if one of them failed.
+void refuse_failure(const std::vector<std::string>& errors, const std::string& what) {
+  for (size_t rank = 0; rank < errors.size(); ++rank) {
+    if (!errors[rank].empty()) throw CheckpointError(join_text(what, ": rank ", rank, ": ", errors[rank]));
+  }
+}
+
+}  // namespace
+
+CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options, Communicator& world,
+                                   CheckpointFiles files)
+    : options_(std::move(options)), world_(world), files_(std::move(files)) {
+  std::string error;
+  if (world_.rank() == 0) {
+    error = error_of([&] {
+      make_checkpoint_directory(options_.directory, files_);
+      remove_stale_checkpoints(options_.directory, files_);
+    });
+  }
+  refuse_failure(world_.all_gather_bytes(error), "checkpoints cannot be written");
+}
+
+void CheckpointWriter::save(const TrainState& state, const Optimizer& optimizer) {
+  const auto what = join_text("no checkpoint of step ", state.step);
+  const auto temporary = open_temporary(state.step);
+  std::vector<ShardReport> reports;
+  std::vector<std::string> errors;
+  for (const auto& text : world_.all_gather_bytes(write_own_files(temporary, optimizer))) {
+    reports.push_back(parse_report(text));
+    errors.push_back(reports.back().error);
+  }
+  // All ranks have left the directory, whatever they say.
+  std::string error;
+  const bool all_wrote =
+      std::all_of(errors.begin(), errors.end(), [](const auto& text) { return text.empty(); });
+  if (world_.rank() == 0 && all_wrote) {
+    error = error_of([&] {
+      CheckpointManifest manifest{
+          .state = state, .num_updates = optimizer.num_updates(), .layout = options_.layout};
+      merge_reports(reports, manifest);
+      commit(temporary, manifest);
+    });
+  }
+  if (world_.rank() == 0 && !(all_wrote && error.empty())) abandon(temporary);
+  refuse_failure(errors, what);
+  refuse_failure(world_.all_gather_bytes(error), what);
+  if (world_.rank() == 0) tidy(state.step);
+}
+
+// Rank 0 makes the directory; all ranks get its name.
+std::string CheckpointWriter::open_temporary(int64_t step) {
+  std::string path, error;
+  if (world_.rank() == 0) {
+    path = temporary_checkpoint_path(options_.directory, step);
+    error = error_of([&] { files_.make_directory(path); });
+  }
+  const auto paths = world_.all_gather_bytes(path);
+  refuse_failure(world_.all_gather_bytes(error), join_text("no checkpoint of step ", step));
+  return paths.front();
+}
+
+std::string CheckpointWriter::write_own_files(const std::string& directory,
+                                              const Optimizer& optimizer) const {
+  ShardReport report;
+  report.error = error_of([&] {
+    write_shard(files_, directory, shard_file_name(world_.rank()), optimizer, report);
+    if (world_.rank() != 0) return;
+    write_side_file(files_, directory, kConfigName, options_.config_text, report);
+    if (options_.tokenizer_path.empty()) return;
+    const auto tokenizer = read_text_file(options_.tokenizer_path, kMaxTokenizerBytes);
+    write_side_file(files_, directory, kTokenizerName, tokenizer, report);
+  });
+  return print_report(report);
+}
+
+void CheckpointWriter::commit(const std::string& temporary, const CheckpointManifest& manifest) const {
+  const auto text = print_manifest(manifest);
+  parse_manifest(text, temporary + "/" + kManifestName);  // what could not be read must not be committed
+  CheckpointFile file(files_, temporary + "/" + kManifestName);
+  file.append(text);
+  file.sync();
+  files_.sync_directory(temporary);
+  files_.rename(temporary, options_.directory + "/" + checkpoint_name(manifest.state.step));
+}
+
+// What fails here costs no state: the checkpoint is complete.
+void CheckpointWriter::tidy(int64_t step) const {
+  const auto error = error_of([&] {
+    write_latest(options_.directory, step, files_);
+    prune_checkpoints(options_.directory, options_.most_recent_k, files_);
+  });
+  if (!error.empty()) log_warning(join_text("step ", step, " is saved, but old checkpoints stay: ", error));
+}
+
+void CheckpointWriter::abandon(const std::string& temporary) const {
+  const auto error = error_of([&] { files_.remove(temporary); });
+  if (!error.empty()) log_warning(join_text("a broken checkpoint stays until the next start: ", error));
+}
+
+}  // namespace granule

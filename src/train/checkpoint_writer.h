@@ -1,0 +1,53 @@
+#pragma once
+// Writing checkpoints so that none is ever half visible. Every rank writes its own slices into a temporary
+// directory, durably; only if all of them say so rank 0 adds the manifest, renames the directory into place
+// and then removes old checkpoints. Whatever stops a process at whatever moment, the newest complete
+// checkpoint loads.
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "comm/communicator.h"
+#include "optim/optimizer.h"
+#include "train/checkpoint_files.h"
+#include "train/checkpoint_manifest.h"
+
+namespace granule {
+
+/// A checkpoint could not be written; the ones before are as they were. Thrown on all ranks with the same
+/// text, which names the rank, the path and the system's reason.
+class CheckpointError : public std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct CheckpointWriterOptions {
+  std::string directory;      ///< holds all checkpoints of the run; made if missing, its parent must exist
+  int64_t most_recent_k = 3;  ///< how many stay
+  CheckpointLayout layout;
+  std::string config_text;     ///< kept as config.yaml, for people and tools
+  std::string tokenizer_path;  ///< copied as tokenizer.json; empty: none
+};
+
+class CheckpointWriter {
+ public:
+  /// Makes the directory and removes what killed processes left in it. `world` must outlive the writer.
+  /// Collective; throws CheckpointError.
+  CheckpointWriter(CheckpointWriterOptions options, Communicator& world, CheckpointFiles files = {});
+
+  /// Writes step-N and points `latest` to it. Collective; throws CheckpointError.
+  void save(const TrainState& state, const Optimizer& optimizer);
+
+ private:
+  std::string open_temporary(int64_t step);
+  std::string write_own_files(const std::string& directory, const Optimizer& optimizer) const;
+  void commit(const std::string& temporary, const CheckpointManifest& manifest) const;
+  void tidy(int64_t step) const;
+  void abandon(const std::string& temporary) const;
+
+  const CheckpointWriterOptions options_;
+  Communicator& world_;
+  const CheckpointFiles files_;
+};
+
+}  // namespace granule
