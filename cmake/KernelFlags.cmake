@@ -4,7 +4,7 @@
 function(granule_kernel_flags set)
   set_source_files_properties(${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../src/ops/kernels_${set}.cpp PROPERTIES
     SKIP_PRECOMPILE_HEADERS ON
-    COMPILE_OPTIONS "-O3;-ffp-contract=fast;-fno-strict-aliasing;-fno-trapping-math;-Wno-psabi;${ARGN}")
+    COMPILE_OPTIONS "-O3;-ffp-contract=fast;-fno-strict-aliasing;-fno-trapping-math;-Wno-psabi;-Wno-maybe-uninitialized;-Wno-uninitialized;${ARGN}")
 endfunction()
 
 granule_kernel_flags(plain)

@@ -13,21 +13,30 @@ inline Vec load(const float* source) {
   return load_as<Vec>(source);
 }
 inline Vec load(const Bf16* source) {
-  return vec_of(__builtin_convertvector(load_as<HalfVec>(source), IntVec) << 16);
+  return vec_of(widen(load_as<HalfVec>(source)) << 16);
 }
+
+/// A vector as it is stored.
+inline Vec rounded(float, Vec value) {
+  return value;
+}
+inline HalfVec rounded(Bf16, Vec value) {
+  return round_to_bf16(value);
+}
+
 inline void store(float* target, Vec value) {
   store_as(target, value);
 }
 inline void store(Bf16* target, Vec value) {
-  store_as(target, __builtin_convertvector(round_to_bf16(value), HalfVec));
+  store_as(target, round_to_bf16(value));
 }
 
-/// Two rows of a value become the lanes of a product that sums over rows.
-inline void store_lanes(uint32_t* target, float, Vec row, Vec) {
-  store_as(target, row);
+/// Lanes of one row, or of a row and the next, for products that sum over rows.
+inline Vec lanes_of(Vec row, Vec) {
+  return row;
 }
-inline void store_lanes(uint32_t* target, Bf16, Vec row, Vec next) {
-  store_as(target, round_to_bf16(row) | (round_to_bf16(next) << 16));
+inline IntVec lanes_of(HalfVec row, HalfVec next) {
+  return widen(row) | (widen(next) << 16);
 }
 
 inline Vec add_products(float, Vec acc, IntVec a, IntVec b) {
@@ -37,12 +46,10 @@ inline Vec add_products(Bf16, Vec acc, IntVec a, IntVec b) {
   return add_pair_products(acc, a, b);
 }
 
-/// e^x within 2 ulp; 0 below -87, and clamped above 88.
+/// e^x within 2 ulp for x in [-87, 88]; below it falls to 0, above it stays.
 inline Vec exp(Vec x) {
-  const Vec clamped = x < -87.0f ? splat(-87.0f) : (x > 88.0f ? splat(88.0f) : x);
-  // Adding 1.5 * 2^23 leaves the nearest integer in the low bits.
-  const Vec shifted = clamped * 1.44269504f + 12582912.0f;
-  const Vec n = shifted - 12582912.0f;
+  const Vec clamped = min_of(max_of(x, splat(-88.0f)), splat(88.0f));
+  const Vec n = nearest(clamped * 1.44269504f);
   const Vec r = clamped - n * 0.693359375f - n * -2.12194440e-4f;
   Vec p = splat(1.9875691500e-4f);
   p = p * r + 1.3981999507e-3f;
@@ -50,9 +57,12 @@ inline Vec exp(Vec x) {
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  p = p * r * r + r + 1.0f;
-  const Vec power = vec_of((bits_of(shifted) - 0x4b400000 + 127) << 23);
-  return x < -87.0f ? splat(0.0f) : p * power;
+  p = p * (r * r) + (r + 1.0f);
+  return times_power_of_two(p, n);
+}
+
+inline Vec sigmoid(Vec x) {
+  return reciprocal(1.0f + exp(-x));
 }
 
 }  // namespace granule::GRANULE_ISA

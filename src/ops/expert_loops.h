@@ -106,10 +106,6 @@ inline void add_sum_over_rows(const uint32_t* lanes, int64_t lane_stride, const 
   }
 }
 
-inline Vec sigmoid(Vec x) {
-  return 1.0f / (1.0f + exp(-x));
-}
-
 /// Rows of gate and up in `c` (16 columns each): kept in `gate_up`, and h = silu(gate) * up.
 template <class Element>
 inline void finish_forward_tile(const float* c, int64_t rows, Element* gate_up, Element* h,
@@ -172,22 +168,25 @@ inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, 
   for (int64_t i = 0; i < rows; i += per_lane) {
     for (int64_t j = 0; j < columns; j += kWidth) {
       const Element* kept = gate_up + j / 16 * gate_up_stride + j % 16;
-      Vec h[2] = {}, grad_gate_part[2] = {}, grad_up_part[2] = {};
-      for (int64_t part = 0; part < per_lane && i + part < rows; ++part) {
+      using Stored = decltype(rounded(Element(), Vec()));
+      Stored h[2] = {}, grad_gate_part[2] = {}, grad_up_part[2] = {};
+#pragma GCC unroll 2
+      for (int64_t part = 0; part < per_lane; ++part) {
+        if (i + part == rows) break;
         const Vec gate = load(kept + (i + part) * kPanel), up = load(kept + (i + part) * kPanel + 16);
         const Vec grad_h = load(c + (i + part) * kPanel + j);
         const Vec open = sigmoid(gate), silu = gate * open;
-        h[part] = silu * up;
-        grad_up_part[part] = grad_h * silu;
-        grad_gate_part[part] = grad_h * up * (open + silu * (1.0f - open));
-        store(grad_gate + (i + part) * 2 * F + j, grad_gate_part[part]);
-        store(grad_gate + (i + part) * 2 * F + F + j, grad_up_part[part]);
+        h[part] = rounded(Element(), silu * up);
+        grad_up_part[part] = rounded(Element(), grad_h * silu);
+        grad_gate_part[part] = rounded(Element(), grad_h * up * (open + silu * (1.0f - open)));
+        store_as(grad_gate + (i + part) * 2 * F + j, grad_gate_part[part]);
+        store_as(grad_gate + (i + part) * 2 * F + F + j, grad_up_part[part]);
       }
-      store_lanes(h_panel + i / per_lane * kPanel + j, Element(), h[0], h[1]);
+      store_as(h_panel + i / per_lane * kPanel + j, lanes_of(h[0], h[1]));
       if constexpr (per_lane > 1) {
         uint32_t* lanes = grad_gate_lanes + i / per_lane * 2 * F + j;
-        store_lanes(lanes, Element(), grad_gate_part[0], grad_gate_part[1]);
-        store_lanes(lanes + F, Element(), grad_up_part[0], grad_up_part[1]);
+        store_as(lanes, lanes_of(grad_gate_part[0], grad_gate_part[1]));
+        store_as(lanes + F, lanes_of(grad_up_part[0], grad_up_part[1]));
       }
     }
   }

@@ -8,7 +8,8 @@
 
 namespace granule {
 
-/// Weights of e experts in torch's Linear layout [out, in]; a single group may come as matrices [F, D] and [D, F].
+/// Weights of e experts in torch's Linear layout [out, in]; a single group may come as matrices [F, D] and
+/// [D, F].
 struct ExpertWeights {
   at::Tensor gate_eFD;
   at::Tensor up_eFD;

@@ -9,6 +9,7 @@ namespace granule::GRANULE_ISA {
 constexpr int64_t kTileRows = 8;
 }
 
+#include "ops/simd_avx512.h"
 #include "ops/simd_bf16.h"
 
 #include "ops/kernel_table.h"

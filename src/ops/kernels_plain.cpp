@@ -8,6 +8,7 @@ namespace granule::GRANULE_ISA {
 constexpr int64_t kTileRows = 4;
 }
 
+#include "ops/simd_generic.h"
 #include "ops/simd_widened.h"
 
 #include "ops/kernel_table.h"

@@ -18,7 +18,8 @@ namespace granule::GRANULE_ISA {
 constexpr int64_t kWidth = GRANULE_VECTOR_BYTES / 4;  // lanes of 32 bits
 using Vec = float __attribute__((vector_size(GRANULE_VECTOR_BYTES)));
 using IntVec = int32_t __attribute__((vector_size(GRANULE_VECTOR_BYTES)));
-using HalfVec = uint16_t __attribute__((vector_size(GRANULE_VECTOR_BYTES / 2)));
+using HalfVec = uint16_t __attribute__((vector_size(GRANULE_VECTOR_BYTES / 2)));  // as many lanes, of 16 bits
+using WordVec = uint16_t __attribute__((vector_size(GRANULE_VECTOR_BYTES)));
 
 template <class T>
 inline T smaller(T a, T b) {
@@ -54,9 +55,6 @@ inline IntVec bits_of(Vec value) {
 }
 inline Vec vec_of(IntVec bits) {
   return load_as<Vec>(&bits);
-}
-inline Vec max_of(Vec a, Vec b) {
-  return a > b ? a : b;
 }
 
 }  // namespace granule::GRANULE_ISA

@@ -12,10 +12,9 @@ inline Vec add_pair_products(Vec acc, IntVec a, IntVec b) {
   return _mm512_dpbf16_ps(acc, load_as<__m512bh>(&a), load_as<__m512bh>(&b));
 }
 
-/// Rounds to nearest, ties to even; the bits are in the low halves.
-inline IntVec round_to_bf16(Vec value) {
-  const __m256bh half = _mm512_cvtneps_pbh(value);
-  return __builtin_convertvector(load_as<HalfVec>(&half), IntVec);
+/// Rounds to nearest, ties to even.
+inline HalfVec round_to_bf16(Vec value) {
+  return reinterpret_cast<HalfVec>(_mm512_cvtneps_pbh(value));
 }
 
 }  // namespace granule::GRANULE_ISA

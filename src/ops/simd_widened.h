@@ -12,11 +12,11 @@ inline Vec add_pair_products(Vec acc, IntVec a, IntVec b) {
   return acc + vec_of(a & high) * vec_of(b & high);
 }
 
-/// Rounds to nearest, ties to even; the bits are in the low halves.
-inline IntVec round_to_bf16(Vec value) {
+/// Rounds to nearest, ties to even.
+inline HalfVec round_to_bf16(Vec value) {
   const IntVec bits = bits_of(value);
   const IntVec rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  return (value != value ? splat(0x7fc0) : rounded) & 0xffff;
+  return narrow((value != value ? splat(0x7fc0) : rounded) & 0xffff);
 }
 
 }  // namespace granule::GRANULE_ISA

@@ -51,21 +51,33 @@ inline void multiply_tile(const uint32_t* const* base, int64_t step, const uint3
   }
 }
 
+/// a0 b0 a1 b1 ... of the first halves of two vectors, and of the second halves.
+template <class V>
+inline V interleave_first(V a, V b) {
+  using Index = decltype(a > b);
+  constexpr int64_t n = sizeof(V) / sizeof(a[0]);
+  Index order;
+  for (int64_t i = 0; i < n; ++i) order[i] = static_cast<decltype(+order[0])>(i / 2 + i % 2 * n);
+  return __builtin_shuffle(a, b, order);
+}
+template <class V>
+inline V interleave_second(V a, V b) {
+  using Index = decltype(a > b);
+  constexpr int64_t n = sizeof(V) / sizeof(a[0]);
+  Index order;
+  for (int64_t i = 0; i < n; ++i) order[i] = static_cast<decltype(+order[0])>(n / 2 + i / 2 + i % 2 * n);
+  return __builtin_shuffle(a, b, order);
+}
+
 // W x W lanes transposed by log2(W) perfect shuffles.
 inline void transpose_square(IntVec* square) {
-  IntVec low_order, high_order;
-  for (int64_t i = 0; i < kWidth; ++i) {
-    const auto pair = static_cast<int32_t>(i / 2 + (i % 2) * kWidth);
-    low_order[i] = pair;
-    high_order[i] = pair + static_cast<int32_t>(kWidth / 2);
-  }
 #pragma GCC unroll 4
   for (int64_t stage = 1; stage < kWidth; stage *= 2) {
     IntVec next[kWidth];
 #pragma GCC unroll 8
     for (int64_t i = 0; i < kWidth / 2; ++i) {
-      next[2 * i] = __builtin_shuffle(square[i], square[i + kWidth / 2], low_order);
-      next[2 * i + 1] = __builtin_shuffle(square[i], square[i + kWidth / 2], high_order);
+      next[2 * i] = interleave_first(square[i], square[i + kWidth / 2]);
+      next[2 * i + 1] = interleave_second(square[i], square[i + kWidth / 2]);
     }
 #pragma GCC unroll 16
     for (int64_t i = 0; i < kWidth; ++i) square[i] = next[i];
@@ -105,11 +117,16 @@ inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint3
       for (int64_t c = 0; c < columns; c += kWidth) store_as(target + c, load_as<IntVec>(row + c));
     } else {
       const Element* next = r + 1 < count ? row_of(r + 1) : nullptr;
-      for (int64_t c = 0; c < columns; c += kWidth) {
-        const IntVec low = __builtin_convertvector(load_as<HalfVec>(row + c), IntVec);
-        const IntVec high =
-            next == nullptr ? IntVec{} : __builtin_convertvector(load_as<HalfVec>(next + c), IntVec);
-        store_as(target + c, low | (high << 16));
+      int64_t c = 0;
+      for (; c + 2 * kWidth <= columns; c += 2 * kWidth) {
+        const WordVec low = load_as<WordVec>(row + c);
+        const WordVec high = next == nullptr ? WordVec{} : load_as<WordVec>(next + c);
+        store_as(target + c, interleave_first(low, high));
+        store_as(target + c + kWidth, interleave_second(low, high));
+      }
+      for (; c < columns; c += kWidth) {
+        const HalfVec low = load_as<HalfVec>(row + c);
+        store_as(target + c, lanes_of(low, next == nullptr ? HalfVec{} : load_as<HalfVec>(next + c)));
       }
     }
   }
