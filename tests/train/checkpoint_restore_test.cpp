@@ -1,0 +1,224 @@
+#include "train/checkpoint_restore.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/checkpoint_run.h"
+#include "tests/support/temporary_directory.h"
+
+namespace granule {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Loads in one layout and, if `save_to` names a directory, writes what was loaded as the next step.
+NamedState load_in_layout(const std::string& path, int data, int expert, at::ScalarType dtype,
+                          const std::string& save_to = "", int64_t save_step = 0) {
+  StateCollector collector;
+  run_layout(data, expert, [&](const LayoutRank& rank) {
+    const auto parameters = coded_parameters(rank, 99, dtype);
+    Optimizer optimizer(parameters, rank.groups, {});
+    run_updates(parameters, rank, optimizer, 50, 1);  // whatever was there before must go
+    const auto checkpoint = open_newest_checkpoint(path, rank.groups.world, {});
+    ASSERT_TRUE(checkpoint.has_value());
+    restore_optimizer(*checkpoint, optimizer, rank.groups.world);
+    EXPECT_EQ(optimizer.num_updates(), 3);
+    collector.add(parameters, optimizer);
+    if (save_to.empty()) return;
+    CheckpointWriter writer({.directory = save_to}, rank.groups.world);
+    writer.save({.step = save_step}, optimizer);
+  });
+  return collector.state();
+}
+
+// The only copy is damaged in its last byte.
+void damage(const std::string& path) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(-1, std::ios::end);
+  const char last = static_cast<char>(file.get() ^ 1);
+  file.seekp(-1, std::ios::end);
+  file.put(last);
+}
+
+TEST(CheckpointRestore, EveryLayoutReadsEveryOtherTensorByTensor) {
+  const std::vector<std::pair<int, int>> layouts = {{2, 2}, {1, 2}, {1, 1}, {4, 1},
+                                                    {1, 4}, {3, 1}, {2, 1}, {2, 2}};
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const TemporaryDirectory run;
+    const auto expected = write_coded_checkpoint(run.path("0"), 2, 2, 3, dtype);
+    for (size_t i = 0; i < layouts.size(); ++i) {
+      const auto [data, expert] = layouts[i];
+      const auto state = load_in_layout(run.path(std::to_string(i)), data, expert, dtype,
+                                        run.path(std::to_string(i + 1)), 3);
+      expect_same_state(state, expected, join_text("in layout ", data, " x ", expert));
+    }
+  }
+}
+
+TEST(CheckpointRestore, TrainingGoesOnBitByBit) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const TemporaryDirectory run;
+    const auto expected = write_coded_checkpoint(run.path("straight"), 2, 2, 6, dtype);
+    write_coded_checkpoint(run.path("stopped"), 2, 2, 3, dtype);
+    StateCollector collector;
+    run_layout(2, 2, [&](const LayoutRank& rank) {
+      const auto parameters = coded_parameters(rank, 99, dtype);
+      Optimizer optimizer(parameters, rank.groups, {});
+      const auto checkpoint = open_newest_checkpoint(run.path("stopped"), rank.groups.world, {});
+      restore_optimizer(*checkpoint, optimizer, rank.groups.world);
+      run_updates(parameters, rank, optimizer, 4, 3);
+      collector.add(parameters, optimizer);
+    });
+    expect_same_state(collector.state(), expected, "after 3 + 3 updates");
+  }
+}
+
+TEST(CheckpointRestore, GivesBackWhatTheTrainerRemembers) {
+  const TemporaryDirectory run;
+  write_coded_checkpoint(run.path("checkpoints"), 2, 1, 4);
+  run_layout(1, 1, [&](const LayoutRank& rank) {
+    const auto checkpoint = open_newest_checkpoint(run.path(), rank.groups.world, {});
+    const auto& state = checkpoint->manifest().state;
+    const auto expected = coded_train_state(4);
+    EXPECT_EQ(state.step, 4);
+    EXPECT_EQ(state.consumed_samples, expected.consumed_samples);
+    EXPECT_EQ(state.consumed_tokens, expected.consumed_tokens);
+    EXPECT_EQ(state.skipped_steps, expected.skipped_steps);
+    EXPECT_EQ(state.seed, expected.seed);
+    EXPECT_EQ(state.extra, expected.extra);
+    EXPECT_EQ(checkpoint->manifest().layout.data, 2);
+  });
+}
+
+TEST(CheckpointRestore, ParametersAloneFillPlainTensors) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {
+    const TemporaryDirectory run;
+    const auto stored = write_coded_checkpoint(run.path("c"), 2, 2, 3, at::kBFloat16);
+    run_layout(1, 2, [&](const LayoutRank& rank) {
+      const auto parameters = coded_parameters(rank, 99, dtype);
+      const auto checkpoint = open_newest_checkpoint(run.path("c"), rank.groups.world, {});
+      restore_parameters(*checkpoint, parameters, rank.groups.world);
+      for_each_piece(parameters, [&](const ParameterPiece& piece, const at::Tensor& values) {
+        EXPECT_TRUE(values.equal(stored.at(piece.name)[1].to(values.scalar_type()))) << piece.name;
+      });
+    });
+  }
+}
+
+TEST(CheckpointRestore, MastersAloneStartANewOptimizer) {
+  const TemporaryDirectory run;
+  const auto stored = write_coded_checkpoint(run.path("c"), 2, 2, 3, at::kBFloat16);
+  run_layout(1, 2, [&](const LayoutRank& rank) {
+    const auto parameters = coded_parameters(rank, 99, at::kBFloat16);
+    Optimizer optimizer(parameters, rank.groups, {});
+    run_updates(parameters, rank, optimizer, 50, 1);
+    const auto checkpoint = open_newest_checkpoint(run.path("c"), rank.groups.world, {});
+    restore_masters(*checkpoint, optimizer, rank.groups.world);
+    EXPECT_EQ(optimizer.num_updates(), 0);
+    StateCollector mine;
+    mine.add(parameters, optimizer);
+    for_each_piece(parameters, [&](const ParameterPiece& piece, const at::Tensor& values) {
+      EXPECT_TRUE(values.equal(stored.at(piece.name)[0])) << piece.name;
+    });
+    for (const auto& shard : optimizer.shards()) {
+      EXPECT_EQ(shard.exp_avg.abs().max().item<float>(), 0);
+      EXPECT_EQ(shard.exp_avg_sq.abs().max().item<float>(), 0);
+    }
+  });
+}
+
+TEST(CheckpointRestore, ADamagedCheckpointIsSetAsideAndTheOneBeforeIsTaken) {
+  for (const char* file : {"rank-00003.safetensors", "manifest.json", "config.yaml"}) {
+    const TemporaryDirectory run;
+    const auto directory = run.path("c");
+    write_coded_checkpoint(directory, 2, 2, 2);
+    write_coded_checkpoint(directory, 2, 2, 3);
+    damage(directory + "/step-0000003/" + file);
+    run_layout(2, 1, [&](const LayoutRank& rank) {
+      const auto checkpoint = open_newest_checkpoint(directory, rank.groups.world, {.mark_bad = true});
+      EXPECT_EQ(checkpoint->manifest().state.step, 2);
+    });
+    EXPECT_TRUE(fs::exists(directory + "/step-0000003.bad/" + file));
+    EXPECT_FALSE(fs::exists(directory + "/step-0000003"));
+  }
+}
+
+TEST(CheckpointRestore, ForeignCheckpointsAreNotRenamed) {
+  const TemporaryDirectory run;
+  write_coded_checkpoint(run.path("c"), 1, 1, 2);
+  write_coded_checkpoint(run.path("c"), 1, 1, 3);
+  damage(run.path("c/step-0000003/config.yaml"));
+  run_layout(1, 1, [&](const LayoutRank& rank) {
+    EXPECT_EQ(open_newest_checkpoint(run.path("c"), rank.groups.world, {})->manifest().state.step, 2);
+    // Asked for by name there is nothing to fall back to.
+    EXPECT_THROW(open_newest_checkpoint(run.path("c/step-0000003"), rank.groups.world, {}), InputError);
+  });
+  EXPECT_TRUE(fs::exists(run.path("c/step-0000003")));
+}
+
+TEST(CheckpointRestore, WithNothingUsableAllThatWasTriedIsListed) {
+  const TemporaryDirectory run;
+  write_coded_checkpoint(run.path("c"), 2, 1, 2);
+  write_coded_checkpoint(run.path("c"), 2, 1, 3);
+  damage(run.path("c/step-0000002/rank-00001.safetensors"));
+  damage(run.path("c/step-0000003/manifest.json"));
+  std::atomic<int> num_errors = 0;
+  run_layout(2, 1, [&](const LayoutRank& rank) {
+    try {
+      open_newest_checkpoint(run.path("c"), rank.groups.world, {});
+    } catch (const InputError& error) {
+      const std::string text = error.what();
+      EXPECT_NE(text.find("step-0000002/rank-00001.safetensors"), std::string::npos) << text;
+      EXPECT_NE(text.find("step-0000003/manifest.json"), std::string::npos) << text;
+      ++num_errors;
+    }
+  });
+  EXPECT_EQ(num_errors, 2);
+}
+
+TEST(CheckpointRestore, NoCheckpointAtAllIsNoError) {
+  const TemporaryDirectory run;
+  run_layout(2, 1, [&](const LayoutRank& rank) {
+    EXPECT_FALSE(open_newest_checkpoint(run.path(), rank.groups.world, {}).has_value());
+    EXPECT_FALSE(open_newest_checkpoint(run.path("none"), rank.groups.world, {}).has_value());
+  });
+}
+
+TEST(CheckpointRestore, AnotherModelIsRefusedOnAllRanks) {
+  const TemporaryDirectory run;
+  write_coded_checkpoint(run.path("c"), 1, 1, 2);
+  const auto error_with = [&](const std::function<void(std::vector<PlacedParameter>&)>& change) {
+    std::mutex mutex;
+    std::vector<std::string> errors;
+    run_layout(2, 2, [&](const LayoutRank& rank) {
+      auto parameters = coded_parameters(rank, 3);
+      change(parameters);
+      Optimizer optimizer(parameters, rank.groups, {});
+      const auto checkpoint = open_newest_checkpoint(run.path("c"), rank.groups.world, {});
+      try {
+        restore_optimizer(*checkpoint, optimizer, rank.groups.world);
+      } catch (const InputError& error) {
+        const std::lock_guard lock(mutex);
+        errors.push_back(error.what());
+      }
+    });
+    EXPECT_EQ(errors.size(), 4u);
+    return errors.empty() ? "" : errors.front();
+  };
+  EXPECT_NE(
+      error_with([](auto& parameters) { parameters[3].pieces[0].name = "tail"; }).find("no parameter tail"),
+      std::string::npos);
+  EXPECT_NE(error_with([](auto& parameters) { parameters.erase(parameters.begin() + 1); }).find("holds norm"),
+            std::string::npos);
+  EXPECT_NE(error_with([](auto& parameters) {
+              parameters[0].pieces[0].shape = {7, 13};
+            }).find("shape"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace granule
