@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "data/token_file.h"
 #include "data/utf8.h"
 
 namespace granule {
@@ -53,8 +54,9 @@ std::vector<int64_t> row_of(const at::Tensor& matrix, int64_t row) {
 
 }  // namespace
 
-std::string describe_token_file(const TokenFile& file) {
-  std::string text = file.prefix() + "\n";
+std::string summarize_token_file(const std::string& prefix) {
+  const TokenFile file(prefix);
+  std::string text = prefix + "\n";
   const auto line = [&](const char* name, const auto&... value) {
     text += join_text("  ", name, ": ", value..., "\n");
   };

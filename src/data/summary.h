@@ -3,15 +3,15 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "data/batch.h"
-#include "data/token_file.h"
 #include "data/tokenizer.h"
 
 namespace granule {
 
 /// Numbers of a token file, a line each. Reads all ids; throws InputError like TokenFile.
-std::string describe_token_file(const TokenFile& file);
+std::string summarize_token_file(const std::string& prefix);
 
 /// {"step": S, "tokens": [[S + 1 ids], ...], "loss_mask": [[0 or 1, ...], ...], "segments": [[...], ...]}
 std::string batch_as_json(int64_t step, const Batch& batch);

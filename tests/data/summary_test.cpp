@@ -18,13 +18,12 @@ using nlohmann::json;
 TEST(Summary, CountsWhatATokenFileHolds) {
   const DataDirectory directory;
   const auto prefix = directory.write_tokens("x", {{1, 2, 3}, {}, {400}, {5, 6}});
-  EXPECT_EQ(describe_token_file(TokenFile(prefix)),
-            prefix +
-                "\n  tokens: 6 (6), stored as u16\n  documents: 4\n"
-                "  sequences: 3\n  document length: 0 to 3 tokens, mean 1\n"
-                "  empty documents: 1\n  largest id: 400\n");
+  EXPECT_EQ(summarize_token_file(prefix), prefix +
+                                              "\n  tokens: 6 (6), stored as u16\n  documents: 4\n"
+                                              "  sequences: 3\n  document length: 0 to 3 tokens, mean 1\n"
+                                              "  empty documents: 1\n  largest id: 400\n");
   const auto empty = directory.write_tokens("empty", {});
-  EXPECT_EQ(describe_token_file(TokenFile(empty)),
+  EXPECT_EQ(summarize_token_file(empty),
             empty + "\n  tokens: 0 (0), stored as u16\n  documents: 0\n  sequences: 0\n");
 }
 
