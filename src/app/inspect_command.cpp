@@ -1,9 +1,12 @@
 #include <iostream>
+#include <iterator>
 
 #include "app/commands.h"
 #include "data/loader.h"
 #include "data/open_sources.h"
 #include "data/summary.h"
+#include "data/token_file.h"
+#include "data/tokenizer.h"
 #include "train/checkpoint_summary.h"
 #include "train/run_config.h"
 
@@ -48,7 +51,22 @@ void add_data_command(CLI::App& inspect, Command& chosen) {
   command->add_option("prefix", *prefix, "PREFIX of PREFIX.bin and PREFIX.idx")->required();
   command->callback([&chosen, prefix] {
     chosen = [=](World& world) {
-      if (world.rank() == 0) std::cout << summarize_token_file(*prefix);
+      if (world.rank() == 0) std::cout << describe_token_file(TokenFile(*prefix));
+      return 0;
+    };
+  });
+}
+
+void add_tokens_command(CLI::App& inspect, Command& chosen) {
+  auto path = std::make_shared<std::string>();
+  auto* command = inspect.add_subcommand("tokens", "How a tokenizer sees the text on stdin, as JSON");
+  command->add_option("tokenizer", *path, "tokenizer.json")->required();
+  command->callback([&chosen, path] {
+    chosen = [=](World& world) {
+      if (world.rank() != 0) return 0;
+      Tokenizer tokenizer(*path);
+      const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+      std::cout << tokens_as_json(tokenizer, text) << '\n';
       return 0;
     };
   });
@@ -85,10 +103,11 @@ void add_config_command(CLI::App& inspect, Command& chosen) {
 }  // namespace
 
 void add_inspect_command(CLI::App& app, Command& chosen) {
-  auto* inspect = app.add_subcommand("inspect", "Look into a checkpoint, token file, batch, or the config keys");
+  auto* inspect = app.add_subcommand("inspect", "Look into a checkpoint, token file, tokenizer, batch, or the config keys");
   inspect->require_subcommand(1);
   add_batch_command(*inspect, chosen);
   add_data_command(*inspect, chosen);
+  add_tokens_command(*inspect, chosen);
   add_checkpoint_command(*inspect, chosen);
   add_config_command(*inspect, chosen);
 }

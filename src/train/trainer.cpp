@@ -105,7 +105,7 @@ void Trainer::prepare_log() {
   describe_run();
 }
 
-void Trainer::describe_run() const {
+void Trainer::describe_run() {
   log_info(join_text("model: ", short_count(static_cast<double>(size_.total())), " parameters, ",
                      short_count(static_cast<double>(size_.activated())), " activated for a token"));
   log_info(join_text("layout: ", world_.size(), world_.size() == 1 ? " rank" : " ranks", " = data ",

@@ -42,7 +42,7 @@ class Trainer {
   void restore();
   void prepare_data();
   void prepare_log();
-  void describe_run() const;
+  void describe_run();
 
   /// One step, its place in the log and the rules about non-finite numbers.
   void advance();
