@@ -5,7 +5,6 @@
 #include "data/loader.h"
 #include "data/open_sources.h"
 #include "data/summary.h"
-#include "data/token_file.h"
 #include "data/tokenizer.h"
 #include "train/checkpoint_summary.h"
 #include "train/run_config.h"
@@ -51,7 +50,7 @@ void add_data_command(CLI::App& inspect, Command& chosen) {
   command->add_option("prefix", *prefix, "PREFIX of PREFIX.bin and PREFIX.idx")->required();
   command->callback([&chosen, prefix] {
     chosen = [=](World& world) {
-      if (world.rank() == 0) std::cout << describe_token_file(TokenFile(*prefix));
+      if (world.rank() == 0) std::cout << summarize_token_file(*prefix);
       return 0;
     };
   });
