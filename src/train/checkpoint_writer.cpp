@@ -123,7 +123,7 @@ void CheckpointWriter::tidy(int64_t step) const {
     write_latest(options_.directory, step, files_);
     prune_checkpoints(options_.directory, options_.most_recent_k, files_);
   });
-  if (!error.empty()) log_warning(join_text("step ", step, " is saved, but old checkpoints stay: ", error));
+  if (!error.empty()) log_warning(join_text("step ", step, " is saved, but not all was tidied up: ", error));
 }
 
 void CheckpointWriter::abandon(const std::string& temporary) const {

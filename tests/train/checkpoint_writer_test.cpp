@@ -52,7 +52,7 @@ Loaded load_newest(const std::string& directory, at::ScalarType dtype = at::kFlo
 }
 
 // Operations of one save, numbered over all ranks; `act` is called at number `wanted`. Of the many writes
-// into shards every 8th counts.
+// into shards every 16th counts.
 CheckpointFiles at_operation(int wanted, std::function<void(std::string_view, const std::string&)> act) {
   struct Counter {
     std::mutex mutex;
@@ -64,7 +64,7 @@ CheckpointFiles at_operation(int wanted, std::function<void(std::string_view, co
         bool is_wanted = false;
         {
           const std::lock_guard lock(counter->mutex);
-          if (operation == "write" && path.ends_with(".safetensors") && counter->writes++ % 8 != 0) return;
+          if (operation == "write" && path.ends_with(".safetensors") && counter->writes++ % 16 != 0) return;
           is_wanted = counter->operations++ == wanted;
         }
         if (is_wanted) act(operation, path);
