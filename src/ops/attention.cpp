@@ -1,12 +1,146 @@
 #include "ops/attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <omp.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <atomic>
+#include <cmath>
+#include <unordered_set>
 
 #include "base/check.h"
+#include "ops/element_types.h"
+#include "ops/kernels.h"
+#include "ops/scratch.h"
 
 namespace granule {
 
 namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+void check_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  CHECK(q.dim() == 4 && k.dim() == 4 && v.sizes() == k.sizes(), "queries, keys and values disagree in shape");
+  CHECK(q.size(0) == k.size(0) && q.size(3) == k.size(3), "queries and keys disagree in batch or head_dim");
+  CHECK(q.size(2) % k.size(2) == 0, "heads ", q.size(2), " over ", k.size(2), " groups");
+}
+
+// The first token that each token sees, or nothing if a segment comes back after another: no interval then.
+at::Tensor first_seen(const at::Tensor& segment_BS) {
+  const auto ids_BS = segment_BS.contiguous();
+  const auto [B, S] = get_shape<2>(ids_BS);
+  auto first_BS = at::empty({B, S}, at::kLong);
+  for (int64_t b = 0; b < B; ++b) {
+    const auto* id = ids_BS.const_data_ptr<int64_t>() + b * S;
+    auto* first = first_BS.mutable_data_ptr<int64_t>() + b * S;
+    std::unordered_set<int64_t> seen;
+    for (int64_t s = 0; s < S; ++s) {
+      const bool goes_on = s > 0 && id[s] == id[s - 1];
+      if (!goes_on && !seen.insert(id[s]).second) return {};
+      first[s] = goes_on ? first[s - 1] : s;
+    }
+  }
+  return first_BS;
+}
+
+struct Tensors {
+  at::Tensor q_BSHd, k_BSGd, v_BSGd, first_BS, out_BSHd, log_sum_BHS;
+  at::Tensor grad_out_BSHd, grad_q_BSHd, grad_k_BSGd, grad_v_BSGd;
+};
+
+// `run(task, scratch)` for every sequence and key head, each by one thread.
+template <class Element, class Run>
+void for_tasks(const Tensors& t, size_t scratch_bytes, const Run& run) {
+  const auto [B, S, H, dim] = get_shape<4>(t.q_BSHd);
+  const int64_t G = t.k_BSGd.size(2);
+  const auto threads = static_cast<int>(std::min<int64_t>(at::get_num_threads(), B * G));
+  if (threads == 0) return;
+  const size_t own_bytes = round_to_line(scratch_bytes);
+  std::byte* scratch = thread_scratch(own_bytes * static_cast<size_t>(threads));
+  const auto at_sequence = [](const at::Tensor& tensor, int64_t b) {
+    return tensor.defined() ? elements<Element>(tensor) + b * tensor.stride(0) : nullptr;
+  };
+  std::atomic<int64_t> next = 0;
+  const int64_t num_tasks = B * G;
+  const auto work = [&, S = S, H = H, dim = dim] {
+    std::byte* own = scratch + own_bytes * static_cast<size_t>(omp_get_thread_num());
+    for (int64_t i = next++; i < num_tasks; i = next++) {
+      const int64_t b = i / G;
+      run({.S = S,
+           .H = H,
+           .G = G,
+           .dim = dim,
+           .group = i % G,
+           .first = t.first_BS.const_data_ptr<int64_t>() + b * S,
+           .scale = static_cast<float>(1 / std::sqrt(static_cast<double>(dim))),
+           .q_SHd = at_sequence(t.q_BSHd, b),
+           .k_SGd = at_sequence(t.k_BSGd, b),
+           .v_SGd = at_sequence(t.v_BSGd, b),
+           .out_SHd = at_sequence(t.out_BSHd, b),
+           .log_sum_HS = t.log_sum_BHS.mutable_data_ptr<float>() + b * H * S,
+           .grad_out_SHd = at_sequence(t.grad_out_BSHd, b),
+           .grad_q_SHd = at_sequence(t.grad_q_BSHd, b),
+           .grad_k_SGd = at_sequence(t.grad_k_BSGd, b),
+           .grad_v_SGd = at_sequence(t.grad_v_BSGd, b)},
+          own);
+    }
+  };
+#pragma omp parallel num_threads(threads)
+  work();
+}
+
+template <class Element>
+void forward(const Tensors& t) {
+  const auto& own = kernels<Element>();
+  for_tasks<Element>(t, own.attention_forward_bytes(t.q_BSHd.size(1), t.q_BSHd.size(3)),
+                     own.attention_forward);
+}
+
+template <class Element>
+void backward(const Tensors& t) {
+  const auto& own = kernels<Element>();
+  for_tasks<Element>(t, own.attention_backward_bytes(t.q_BSHd.size(1), t.q_BSHd.size(3)),
+                     own.attention_backward);
+}
+
+struct KernelAttention : torch::autograd::Function<KernelAttention> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, const at::Tensor& first_BS) {
+    Tensors t{
+        .q_BSHd = q.contiguous(), .k_BSGd = k.contiguous(), .v_BSGd = v.contiguous(), .first_BS = first_BS};
+    t.out_BSHd = at::empty_like(t.q_BSHd);
+    t.log_sum_BHS = at::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(at::kFloat));
+    if (q.scalar_type() == at::kFloat) {
+      granule::forward<float>(t);
+    } else {
+      granule::forward<Bf16>(t);
+    }
+    context->save_for_backward({t.q_BSHd, t.k_BSGd, t.v_BSGd, first_BS, t.out_BSHd, t.log_sum_BHS});
+    return t.out_BSHd;
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensors t{.q_BSHd = saved[0],
+                    .k_BSGd = saved[1],
+                    .v_BSGd = saved[2],
+                    .first_BS = saved[3],
+                    .out_BSHd = saved[4],
+                    .log_sum_BHS = saved[5],
+                    .grad_out_BSHd = gradients[0].contiguous(),
+                    .grad_q_BSHd = at::empty_like(saved[0]),
+                    .grad_k_BSGd = at::empty_like(saved[1]),
+                    .grad_v_BSGd = at::empty_like(saved[2])};
+    if (t.q_BSHd.scalar_type() == at::kFloat) {
+      granule::backward<float>(t);
+    } else {
+      granule::backward<Bf16>(t);
+    }
+    return {t.grad_q_BSHd, t.grad_k_BSGd, t.grad_v_BSGd, at::Tensor()};
+  }
+};
 
 // [B, S, G, d] -> [B, H, S, d], head h reading group h / (H/G).
 at::Tensor spread_groups(const at::Tensor& x_BSGd, int64_t num_heads) {
@@ -16,10 +150,13 @@ at::Tensor spread_groups(const at::Tensor& x_BSGd, int64_t num_heads) {
   return x_BGSd.unsqueeze(2).expand({B, G, num_heads / G, S, d}).reshape({B, num_heads, S, d});
 }
 
-void check_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  CHECK(q.dim() == 4 && k.dim() == 4 && v.sizes() == k.sizes(), "queries, keys and values disagree in shape");
-  CHECK(q.size(0) == k.size(0) && q.size(3) == k.size(3), "queries and keys disagree in batch or head_dim");
-  CHECK(q.size(2) % k.size(2) == 0, "heads ", q.size(2), " over ", k.size(2), " groups");
+// LibTorch's own attention; `sees` [.., S, P] tells which keys a query sees.
+at::Tensor masked_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, const at::Tensor& v_BPGd,
+                            const at::Tensor& sees) {
+  const int64_t H = q_BSHd.size(2);
+  return at::scaled_dot_product_attention(q_BSHd.transpose(1, 2), spread_groups(k_BPGd, H),
+                                          spread_groups(v_BPGd, H), sees)
+      .transpose(1, 2);
 }
 
 }  // namespace
@@ -27,28 +164,28 @@ void check_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) 
 at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, const at::Tensor& v_BSGd,
                             const at::Tensor& segment_BS) {
   check_heads(q_BSHd, k_BSGd, v_BSGd);
-  const auto [B, S, H, d] = get_shape<4>(q_BSHd);
+  const auto [B, S, H, dim] = get_shape<4>(q_BSHd);
   CHECK(k_BSGd.size(1) == S, "queries of ", S, " tokens, keys of ", k_BSGd.size(1));
-  std::optional<at::Tensor> sees_B1SS;
-  if (segment_BS.defined()) {
-    const auto earlier_SS = at::ones({S, S}, at::kBool).tril();
-    sees_B1SS = (segment_BS.unsqueeze(2) == segment_BS.unsqueeze(1)).logical_and(earlier_SS).unsqueeze(1);
+  const auto dtype = q_BSHd.scalar_type();
+  CHECK(k_BSGd.scalar_type() == dtype && v_BSGd.scalar_type() == dtype,
+        "queries, keys and values differ in dtype");
+  if ((dtype == at::kFloat || dtype == at::kBFloat16) && dim % 16 == 0) {
+    const auto first_BS = segment_BS.defined() ? first_seen(segment_BS) : at::zeros({B, S}, at::kLong);
+    if (first_BS.defined()) return KernelAttention::apply(q_BSHd, k_BSGd, v_BSGd, first_BS);
   }
-  return at::scaled_dot_product_attention(q_BSHd.transpose(1, 2), spread_groups(k_BSGd, H),
-                                          spread_groups(v_BSGd, H), sees_B1SS, /*dropout_p=*/0.0,
-                                          /*is_causal=*/!sees_B1SS.has_value())
-      .transpose(1, 2);
+  auto sees = at::ones({S, S}, at::kBool).tril();
+  if (segment_BS.defined()) {
+    sees = (segment_BS.unsqueeze(2) == segment_BS.unsqueeze(1)).logical_and(sees).unsqueeze(1);
+  }
+  return masked_attention(q_BSHd, k_BSGd, v_BSGd, sees);
 }
 
 at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, const at::Tensor& v_BPGd) {
   check_heads(q_BSHd, k_BPGd, v_BPGd);
-  const int64_t S = q_BSHd.size(1), H = q_BSHd.size(2), P = k_BPGd.size(1);
+  const int64_t S = q_BSHd.size(1), P = k_BPGd.size(1);
   CHECK(S <= P, "queries of ", S, " tokens, keys of ", P);
   const at::NoGradGuard no_gradients;
-  const auto sees_SP = at::ones({S, P}, at::kBool).tril(P - S);
-  return at::scaled_dot_product_attention(q_BSHd.transpose(1, 2), spread_groups(k_BPGd, H),
-                                          spread_groups(v_BPGd, H), sees_SP)
-      .transpose(1, 2);
+  return masked_attention(q_BSHd, k_BPGd, v_BPGd, at::ones({S, P}, at::kBool).tril(P - S));
 }
 
 }  // namespace granule

@@ -46,9 +46,9 @@ inline Vec add_products(Bf16, Vec acc, IntVec a, IntVec b) {
   return add_pair_products(acc, a, b);
 }
 
-/// e^x within 2 ulp for x in [-87, 88]; below it falls to 0, above it stays.
+/// e^x within 2 ulp for x in [-87, 88], 0 from kLowestExponent down; above 88 it stays.
 inline Vec exp(Vec x) {
-  const Vec clamped = min_of(max_of(x, splat(-88.0f)), splat(88.0f));
+  const Vec clamped = min_of(max_of(x, splat(kLowestExponent)), splat(88.0f));
   const Vec n = nearest(clamped * 1.44269504f);
   const Vec r = clamped - n * 0.693359375f - n * -2.12194440e-4f;
   Vec p = splat(1.9875691500e-4f);

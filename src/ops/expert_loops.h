@@ -10,23 +10,6 @@ namespace granule::GRANULE_ISA {
 // Rows that go through the phases together; what they leave in between should stay in the cache.
 constexpr int64_t kChunkRows = 512;
 
-/// Takes consecutive pieces of a buffer, each beginning at a cache line.
-class Carver {
- public:
-  explicit Carver(std::byte* buffer) : next_(buffer) {}
-
-  template <class T>
-  T* take(int64_t count) {
-    T* piece = reinterpret_cast<T*>(next_);
-    next_ += divide_up(count * static_cast<int64_t>(sizeof(T)), 64) * 64;
-    return piece;
-  }
-  size_t used_since(const std::byte* start) const { return static_cast<size_t>(next_ - start); }
-
- private:
-  std::byte* next_;
-};
-
 /// What the phases of a chunk hand on to each other.
 template <class Element>
 struct ExpertChunk {
@@ -60,13 +43,6 @@ size_t expert_shared_bytes(int64_t D, int64_t F) {
 template <class Element>
 size_t expert_thread_bytes(int64_t D, int64_t F) {
   return static_cast<size_t>(larger(D, 2 * F) * kPanel * 4);
-}
-
-/// Rows begin..end of a chunk as the base of a tile; a missing row is the last one again and its result
-/// ignored.
-template <class RowOf>
-inline void set_row_bases(const RowOf& row_of, int64_t begin, int64_t end, const uint32_t** base) {
-  for (int64_t i = 0; i < kTileRows; ++i) base[i] = as_lanes(row_of(smaller(begin + i, end - 1)));
 }
 
 /// out[r][0 .. columns) = row_of(r) . panel for rows [begin, end).

@@ -1,6 +1,8 @@
 #pragma once
 // The end of each kernels_<set>.cpp: the table of this instruction set's kernels.
 
+#include "ops/attention_backward_loops.h"
+#include "ops/attention_loops.h"
 #include "ops/expert_loops.h"
 
 namespace granule::GRANULE_ISA {
@@ -10,7 +12,11 @@ constexpr Kernels<Element> make_kernels() {
   return {.expert_shared_bytes = expert_shared_bytes<Element>,
           .expert_thread_bytes = expert_thread_bytes<Element>,
           .expert_forward = expert_forward<Element>,
-          .expert_backward = expert_backward<Element>};
+          .expert_backward = expert_backward<Element>,
+          .attention_forward_bytes = attention_forward_bytes<Element>,
+          .attention_backward_bytes = attention_backward_bytes<Element>,
+          .attention_forward = attention_forward<Element>,
+          .attention_backward = attention_backward<Element>};
 }
 
 extern const Kernels<float> kFloatKernels;

@@ -34,6 +34,21 @@ struct ExpertTask {
   float *grad_gate_FD, *grad_up_FD, *grad_down_DF;  ///< added to
 };
 
+/// One sequence and one of its G key heads, with the H / G query heads that read it. Token s sees the tokens
+/// [first[s], s]; `first` never falls.
+template <class Element>
+struct AttentionTask {
+  int64_t S, H, G, dim;  ///< dim a multiple of 16
+  int64_t group;
+  const int64_t* first;
+  float scale;
+  const Element *q_SHd, *k_SGd, *v_SGd;
+  Element* out_SHd;
+  float* log_sum_HS;  ///< log of the sum of exp(scores) of each row, for backward
+  const Element* grad_out_SHd;
+  Element *grad_q_SHd, *grad_k_SGd, *grad_v_SGd;
+};
+
 template <class Element>
 struct Kernels {
   /// Bytes that a task needs once (shared by its team), and once for each thread.
@@ -41,8 +56,13 @@ struct Kernels {
   size_t (*expert_thread_bytes)(int64_t D, int64_t F);
   void (*expert_forward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared,
                          std::byte* own);
-  void (*expert_backward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared,
-                          std::byte* own);
+  void (*expert_backward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
+
+  /// Bytes of scratch for a task, which is one thread's.
+  size_t (*attention_forward_bytes)(int64_t S, int64_t dim);
+  size_t (*attention_backward_bytes)(int64_t S, int64_t dim);
+  void (*attention_forward)(const AttentionTask<Element>& task, std::byte* own);
+  void (*attention_backward)(const AttentionTask<Element>& task, std::byte* own);
 };
 
 /// The kernels of `kernel_isa()`; Element is float or Bf16.

@@ -21,6 +21,9 @@ inline HalfVec narrow(IntVec lanes) {
   return reinterpret_cast<HalfVec>(_mm512_cvtepi32_epi16(reinterpret_cast<__m512i>(lanes)));
 }
 
+/// From here on e^x is 0.
+constexpr float kLowestExponent = -110.0f;
+
 /// The nearest integer, and p * 2^n for such an n.
 inline Vec nearest(Vec x) {
   return _mm512_roundscale_ps(x, 0);

@@ -19,6 +19,9 @@ inline HalfVec narrow(IntVec lanes) {
   return __builtin_convertvector(lanes, HalfVec);
 }
 
+/// From here on e^x is 0.
+constexpr float kLowestExponent = -88.0f;
+
 /// The nearest integer of |x| < 2^22: adding 1.5 * 2^23 leaves no room for more.
 inline Vec nearest(Vec x) {
   return (x + 12582912.0f) - 12582912.0f;

@@ -137,4 +137,28 @@ inline const uint32_t* as_lanes(const Element* elements) {
   return reinterpret_cast<const uint32_t*>(elements);
 }
 
+/// Rows [begin, end) as the base of a tile; a missing row is the last one again and its result
+/// ignored.
+template <class RowOf>
+inline void set_row_bases(const RowOf& row_of, int64_t begin, int64_t end, const uint32_t** base) {
+  for (int64_t i = 0; i < kTileRows; ++i) base[i] = as_lanes(row_of(smaller(begin + i, end - 1)));
+}
+
+/// Takes consecutive pieces of a buffer, each beginning at a cache line.
+class Carver {
+ public:
+  explicit Carver(std::byte* buffer) : next_(buffer) {}
+
+  template <class T>
+  T* take(int64_t count) {
+    T* piece = reinterpret_cast<T*>(next_);
+    next_ += divide_up(count * static_cast<int64_t>(sizeof(T)), 64) * 64;
+    return piece;
+  }
+  size_t used_since(const std::byte* start) const { return static_cast<size_t>(next_ - start); }
+
+ private:
+  std::byte* next_;
+};
+
 }  // namespace granule::GRANULE_ISA

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
 #include "tests/support/tensor_compare.h"
@@ -28,13 +29,15 @@ at::Tensor random_segments(int64_t B, int64_t S) {
   return segment_BS;
 }
 
-class AttentionOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+class AttentionOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(AttentionOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   at::manual_seed(8);
-  for (const auto& [B, S, H, G, dim] : {Shape{1, 1, 1, 1, 8}, Shape{2, 13, 4, 4, 16}, Shape{1, 33, 6, 2, 24},
-                                        Shape{2, 70, 3, 1, 10}, Shape{1, 150, 2, 2, 64}}) {
+  for (const auto& [B, S, H, G, dim] :
+       {Shape{1, 1, 1, 1, 8}, Shape{2, 13, 4, 4, 16}, Shape{1, 33, 6, 2, 24}, Shape{2, 70, 3, 1, 10},
+        Shape{1, 150, 2, 2, 64}, Shape{1, 530, 2, 1, 16}, Shape{2, 41, 2, 2, 48}}) {
     for (const bool packed : {false, true}) {
       SCOPED_TRACE(testing::Message()
                    << "S " << S << ", heads " << H << "/" << G << (packed ? ", packed" : ""));
@@ -56,7 +59,8 @@ TEST_P(AttentionOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
 }
 
 TEST_P(AttentionOfDtype, CachedEqualsTheNaiveLoop) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   for (const auto& [S, P] : {std::pair<int64_t, int64_t>{1, 1}, {1, 40}, {5, 29}, {16, 16}}) {
     const auto q = at::randn({2, S, 6, 16}).to(dtype);
     const auto k = at::randn({2, P, 2, 16}).to(dtype), v = at::randn({2, P, 2, 16}).to(dtype);
@@ -65,9 +69,24 @@ TEST_P(AttentionOfDtype, CachedEqualsTheNaiveLoop) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, AttentionOfDtype,
-                         testing::Values(std::pair{at::kFloat, 1e-5}, std::pair{at::kDouble, 1e-12},
-                                         std::pair{at::kBFloat16, 2e-2}));
+INSTANTIATE_TEST_SUITE_P(Isas, AttentionOfDtype,
+                         testing::ValuesIn(on_every_isa({{at::kFloat, 1e-5}, {at::kBFloat16, 2e-2}})));
+INSTANTIATE_TEST_SUITE_P(LibTorch, AttentionOfDtype,
+                         testing::Values(std::tuple{kernel_isa(), at::kDouble, 1e-12}));
+
+TEST(Attention, ASegmentThatComesBackSeesItsEarlierTokens) {
+  const auto segment_BS = at::tensor({0, 0, 1, 0}, at::kLong).view({1, 4});
+  const auto q = at::randn({1, 4, 2, 16}), k = at::randn({1, 4, 2, 16}), v = at::randn({1, 4, 2, 16});
+  EXPECT_TENSOR_NEAR(causal_attention(q, k, v, segment_BS),
+                     naive_attention(q, k, v, segment_BS, at::zeros_like(q)).out_BSHd, 1e-5);
+}
+
+TEST(Attention, StaysFiniteAndExactForHugeScores) {
+  const auto q = at::randn({1, 40, 1, 16}) * 100, k = at::randn({1, 40, 1, 16}) * 100;
+  const auto v = at::randn({1, 40, 1, 16});
+  EXPECT_TENSOR_NEAR(causal_attention(q, k, v, {}),
+                     naive_attention(q / 10, k * 10, v, {}, at::zeros_like(v)).out_BSHd, 1e-3);
+}
 
 TEST(Attention, GradientsMatchDifferences) {
   const auto segment_BS = at::tensor({0, 0, 1, 1, -1}, at::kLong).view({1, 5});

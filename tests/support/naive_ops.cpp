@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/check.h"
@@ -16,19 +17,24 @@ namespace {
 class Doubles {
  public:
   explicit Doubles(const at::Tensor& tensor)
-      : tensor_(tensor.detach().to(at::kDouble).contiguous().clone()) {}
-  explicit Doubles(at::IntArrayRef shape) : tensor_(at::zeros(shape, at::kDouble)) {}
+      : tensor_(tensor.detach().to(at::kDouble).contiguous().clone()),
+        sizes_(tensor_.sizes().vec()),
+        data_(tensor_.mutable_data_ptr<double>()) {}
+  explicit Doubles(at::IntArrayRef shape) : Doubles(at::zeros(shape, at::kDouble)) {}
 
   template <class... Index>
   double& operator()(Index... index) const {
-    int64_t flat = 0, dim = 0;
-    ((flat = flat * tensor_.size(dim++) + index), ...);
-    return tensor_.mutable_data_ptr<double>()[flat];
+    int64_t flat = 0;
+    size_t dim = 0;
+    ((flat = flat * sizes_[dim++] + index), ...);
+    return data_[flat];
   }
   const at::Tensor& tensor() const { return tensor_; }
 
  private:
   at::Tensor tensor_;
+  std::vector<int64_t> sizes_;
+  double* data_;
 };
 
 const int64_t* ids(const at::Tensor& tensor) {
@@ -198,13 +204,19 @@ NaiveAttention naive_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPG
       for (int64_t s = 0; s < S; ++s) {
         const int64_t here = P - S + s;
         std::vector<double> weight(static_cast<size_t>(P), 0.0);
-        double sum = 0, mean_grad = 0;
+        std::vector<bool> seen(static_cast<size_t>(P), false);
+        double sum = 0, mean_grad = 0, largest = -std::numeric_limits<double>::infinity();
         for (int64_t p = 0; p <= here; ++p) {
           if (segment_BS.defined() && ids(segment_BS)[b * P + p] != ids(segment_BS)[b * P + here]) continue;
           double score = 0;
           for (int64_t i = 0; i < dim; ++i) score += q(b, s, h, i) * k(b, p, g, i);
-          weight[static_cast<size_t>(p)] = std::exp(score * scale);
-          sum += weight[static_cast<size_t>(p)];
+          weight[static_cast<size_t>(p)] = score * scale;
+          seen[static_cast<size_t>(p)] = true;
+          largest = std::max(largest, score * scale);
+        }
+        for (size_t p = 0; p < weight.size(); ++p) {
+          weight[p] = seen[p] ? std::exp(weight[p] - largest) : 0;
+          sum += weight[p];
         }
         std::vector<double> grad_weight(static_cast<size_t>(P), 0.0);
         for (int64_t p = 0; p <= here; ++p) {

@@ -1,0 +1,174 @@
+#pragma once
+// Causal attention, forward: for each tile of query rows the scores of a block of keys, their softmax with a
+// running maximum, and the weighted sum of values. Nothing of size S x S exists.
+
+#include "ops/tile.h"
+
+namespace granule::GRANULE_ISA {
+
+/// Keys whose scores are held at a time.
+constexpr int64_t kKeyBlock = 512;
+
+/// Stands for a score that is not seen; far below any that is.
+constexpr float kUnseen = -1e30f;
+
+/// All rows of a [S, dim] matrix as panels of 32 rows, for sums along dim; rows beyond S are zero.
+template <class Element>
+inline void pack_rows_transposed(const Element* rows, int64_t stride, int64_t S, int64_t dim,
+                                 uint32_t* panels) {
+  const int64_t depth = dim / kPerLane<Element>, lane_stride = stride / kPerLane<Element>;
+  for (int64_t s = 0; s < divide_up(S, kPanel) * kPanel; s += 16) {
+    uint32_t* panel = panels + s / kPanel * kPanel * depth;
+    if (s + 16 <= S) {
+      pack_transposed(as_lanes(rows + s * stride), lane_stride, depth, panel, s % kPanel);
+      continue;
+    }
+    for (int64_t i = 0; i < 16; ++i) {
+      for (int64_t lane = 0; lane < depth; ++lane) {
+        panel[lane * kPanel + s % kPanel + i] = s + i < S ? as_lanes(rows + (s + i) * stride)[lane] : 0;
+      }
+    }
+  }
+}
+
+/// The same rows as panels of 32 columns, for sums over rows: panel after panel, each divide_up(S, per lane)
+/// steps.
+template <class Element>
+inline void pack_all_rows(const Element* rows, int64_t stride, int64_t S, int64_t dim, uint32_t* panels) {
+  for (int64_t d = 0; d < dim; d += kPanel) {
+    pack_rows<Element>([&](int64_t s) { return rows + s * stride + d; }, S, smaller(kPanel, dim - d),
+                       panels + d * divide_up(S, kPerLane<Element>), kPanel);
+  }
+}
+
+template <class Element>
+struct AttentionForwardBuffers {
+  AttentionForwardBuffers(int64_t S, int64_t dim, std::byte* buffer) : carver(buffer) {
+    key_panels = carver.template take<uint32_t>(divide_up(S, kPanel) * kPanel * dim / kPerLane<Element>);
+    value_panels =
+        carver.template take<uint32_t>(divide_up(dim, kPanel) * kPanel * divide_up(S, kPerLane<Element>));
+    score = carver.template take<float>(kTileRows * kKeyBlock);
+    weight = kPerLane<Element> == 1 ? reinterpret_cast<Element*>(score)
+                                    : carver.template take<Element>(kTileRows * kKeyBlock);
+    mixed = carver.template take<float>(kTileRows * dim);
+  }
+
+  Carver carver;
+  uint32_t *key_panels, *value_panels;
+  float* score;     // [tile rows, key block]
+  Element* weight;  // e^score, in the same place for fp32
+  float* mixed;     // [tile rows, dim]
+};
+
+template <class Element>
+size_t attention_forward_bytes(int64_t S, int64_t dim) {
+  return AttentionForwardBuffers<Element>(S, dim, nullptr).carver.used_since(nullptr);
+}
+
+inline float sum_of_lanes(Vec value) {
+  float sum = 0;
+  for (int64_t i = 0; i < kWidth; ++i) sum += value[i];
+  return sum;
+}
+
+inline float max_of_lanes(Vec value) {
+  float best = value[0];
+  for (int64_t i = 1; i < kWidth; ++i) best = larger(best, value[i]);
+  return best;
+}
+
+inline IntVec numbers_from(int64_t start) {
+  IntVec number;
+  for (int64_t i = 0; i < kWidth; ++i) number[i] = static_cast<int32_t>(start + i);
+  return number;
+}
+
+/// Columns [key, key + 32) of rows [row, row + rows): what a row does not see becomes kUnseen.
+inline void hide_unseen(float* score, int64_t row, int64_t rows, int64_t key, const int64_t* first) {
+  for (int64_t i = 0; i < rows; ++i) {
+    const IntVec lowest = splat(static_cast<int32_t>(first[row + i])),
+                 highest = splat(static_cast<int32_t>(row + i));
+    for (int64_t j = 0; j < kPanel; j += kWidth) {
+      float* place = score + i * kKeyBlock + j;
+      const IntVec number = numbers_from(key + j);
+      store(place, (number < lowest) | (number > highest) ? splat(kUnseen) : load(place));
+    }
+  }
+}
+
+/// One row of scores becomes e^(scale * (score - maximum)); what was summed under an older maximum is scaled
+/// down.
+template <class Element>
+inline void soften_row(const float* score, int64_t keys, float scale, Element* weight, float& maximum,
+                       float& sum, float* mixed, int64_t dim) {
+  Vec best = splat(maximum);
+  for (int64_t j = 0; j < keys; j += kWidth) best = max_of(best, load(score + j));
+  const float new_maximum = max_of_lanes(best);
+  const Vec shift = splat(new_maximum * scale);
+  Vec total = {};
+  for (int64_t j = 0; j < keys; j += kWidth) {
+    const Vec value = exp(load(score + j) * scale - shift);
+    total += value;
+    store(weight + j, value);
+  }
+  const float shrink = exp(splat((maximum - new_maximum) * scale))[0];
+  sum = sum * shrink + sum_of_lanes(total);
+  maximum = new_maximum;
+  if (shrink == 1.0f) return;
+  for (int64_t d = 0; d < dim; d += kWidth) store(mixed + d, load(mixed + d) * shrink);
+}
+
+/// Query rows [row, row + rows) of one head.
+template <class Element>
+inline void attend_tile(const AttentionTask<Element>& task, int64_t head, int64_t row, int64_t rows,
+                        const AttentionForwardBuffers<Element>& buffers) {
+  const int64_t dim = task.dim, depth = dim / kPerLane<Element>;
+  const uint32_t *base[kTileRows], *weight_base[kTileRows];
+  set_row_bases([&](int64_t s) { return task.q_SHd + (s * task.H + head) * dim; }, row, row + rows, base);
+  set_row_bases([&](int64_t i) { return buffers.weight + i * kKeyBlock; }, 0, kTileRows, weight_base);
+  float maximum[kTileRows], sum[kTileRows] = {};
+  for (auto& value : maximum) value = kUnseen;
+  std::memset(buffers.mixed, 0, static_cast<size_t>(kTileRows * dim) * sizeof(float));
+
+  const int64_t end = row + rows, all_see_from = task.first[end - 1];
+  for (int64_t start = task.first[row] / kPanel * kPanel; start < end; start += kKeyBlock) {
+    const int64_t keys = smaller(kKeyBlock, end - start);
+    for (int64_t k = 0; k < keys; k += kPanel) {
+      const uint32_t* panel = buffers.key_panels + (start + k) * depth;
+      multiply_tile<Element, Into::kStore>(base, 1, panel, depth, buffers.score + k, kKeyBlock, kPanel);
+      const bool all_seen = start + k >= all_see_from && start + k + kPanel - 1 <= row;
+      if (!all_seen) hide_unseen(buffers.score + k, row, rows, start + k, task.first);
+    }
+    for (int64_t i = 0; i < rows; ++i) {
+      soften_row(buffers.score + i * kKeyBlock, divide_up(keys, kPanel) * kPanel, task.scale,
+                 buffers.weight + i * kKeyBlock, maximum[i], sum[i], buffers.mixed + i * dim, dim);
+    }
+    for (int64_t d = 0; d < dim; d += kPanel) {
+      const uint32_t* panel = buffers.value_panels + d * divide_up(task.S, kPerLane<Element>);
+      multiply_tile<Element, Into::kAdd>(weight_base, 1, panel + start / kPerLane<Element> * kPanel,
+                                         divide_up(keys, kPerLane<Element>), buffers.mixed + d, dim,
+                                         smaller(kPanel, dim - d));
+    }
+  }
+  for (int64_t i = 0; i < rows; ++i) {
+    Element* out = task.out_SHd + ((row + i) * task.H + head) * dim;
+    for (int64_t d = 0; d < dim; d += kWidth)
+      store(out + d, load(buffers.mixed + i * dim + d) * (1.0f / sum[i]));
+    task.log_sum_HS[head * task.S + row + i] = maximum[i] * task.scale + __builtin_logf(sum[i]);
+  }
+}
+
+template <class Element>
+void attention_forward(const AttentionTask<Element>& task, std::byte* own) {
+  const AttentionForwardBuffers<Element> buffers(task.S, task.dim, own);
+  const int64_t stride = task.G * task.dim, offset = task.group * task.dim, heads = task.H / task.G;
+  pack_rows_transposed(task.k_SGd + offset, stride, task.S, task.dim, buffers.key_panels);
+  pack_all_rows(task.v_SGd + offset, stride, task.S, task.dim, buffers.value_panels);
+  for (int64_t head = task.group * heads; head < (task.group + 1) * heads; ++head) {
+    for (int64_t row = 0; row < task.S; row += kTileRows) {
+      attend_tile(task, head, row, smaller(kTileRows, task.S - row), buffers);
+    }
+  }
+}
+
+}  // namespace granule::GRANULE_ISA
