@@ -25,7 +25,7 @@ int evaluate_command(World& world, const EvalArguments& arguments) {
   Loader loader(open_validation_source(config.data, config.train.seq_length, config.model.vocab_size),
                 arguments.batch_size * trained.mesh->replica().size());
   const auto bytes_V = bytes_of_tokens(trained.tokenizer, config.model.vocab_size);
-  const auto result = evaluate(*trained.model, *trained.mesh, loader, bytes_V);
+  const auto result = evaluate(*trained.model, trained.mesh->replica(), loader, bytes_V);
   if (world.rank() != 0) return 0;
 
   nlohmann::ordered_json report{{"checkpoint", trained.checkpoint},

@@ -12,9 +12,8 @@
 
 namespace granule {
 
-Evaluation evaluate(const Transformer& model, Mesh& mesh, Loader& loader, const at::Tensor& bytes_V) {
+Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V) {
   const at::NoGradGuard no_grad;
-  auto& replica = mesh.replica();
   CHECK(loader.global_batch_size() % replica.size() == 0);
   const int64_t num_rows = loader.global_batch_size() / replica.size();
 

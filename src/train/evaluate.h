@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "comm/mesh.h"
+#include "comm/communicator.h"
 #include "data/loader.h"
 #include "model/transformer.h"
 
@@ -17,9 +17,9 @@ struct Evaluation {
   int64_t num_bytes = 0;
 };
 
-/// Reads all of `loader`, whose global batch is a multiple of the ranks of mesh.replica(). `bytes_V` (int64) holds
-/// the bytes of text that each id stands for; may be undefined. Collective over the world.
-Evaluation evaluate(const Transformer& model, Mesh& mesh, Loader& loader, const at::Tensor& bytes_V);
+/// Reads all of `loader`, whose global batch is a multiple of the ranks of `replica` (data x expert), each reading
+/// its own rows. `bytes_V` (int64) holds the bytes of text that each id stands for; may be undefined. Collective.
+Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V);
 
 /// Bytes of text that each of `vocab_size` ids stands for, int64 [V]; undefined if there is no such tokenizer.
 at::Tensor bytes_of_tokens(const std::string& tokenizer_path, int64_t vocab_size);

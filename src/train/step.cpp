@@ -34,15 +34,16 @@ Batch rows_of(const Batch& batch, int64_t first, int64_t count) {
 
 }  // namespace
 
-TrainStep::TrainStep(Transformer& model, Optimizer& optimizer, Mesh& mesh, int64_t micro_batch_size, bool recompute)
-    : model_(model), optimizer_(optimizer), mesh_(mesh), micro_batch_size_(micro_batch_size), recompute_(recompute) {}
+TrainStep::TrainStep(Transformer& model, Optimizer& optimizer, Communicator& replica, int64_t micro_batch_size,
+                     bool recompute)
+    : model_(model), optimizer_(optimizer), replica_(replica), micro_batch_size_(micro_batch_size), recompute_(recompute) {}
 
 StepOutcome TrainStep::run(const Batch& rows, double lr) {
   StepOutcome outcome;
   const int64_t num_rows = rows.token_BS.size(0);
   CHECK(num_rows % micro_batch_size_ == 0, num_rows, " rows in micro-batches of ", micro_batch_size_);
-  outcome.num_tokens = mesh_.replica().all_reduce_sum(rows.loss_mask_BS.sum().item<int64_t>());
-  const int64_t num_sequences = mesh_.replica().all_reduce_sum(layout_of(rows).num_sequences);
+  outcome.num_tokens = replica_.all_reduce_sum(rows.loss_mask_BS.sum().item<int64_t>());
+  const int64_t num_sequences = replica_.all_reduce_sum(layout_of(rows).num_sequences);
 
   optimizer_.zero_gradients();
   double loss = 0;
@@ -56,9 +57,9 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
   }
 
   auto total = at::full({1}, loss, at::kDouble);
-  mesh_.replica().all_reduce_sum(total);
+  replica_.all_reduce_sum(total);
   outcome.loss = total.item<double>();
-  reduce_statistics(outcome.routing, mesh_.replica());
+  reduce_statistics(outcome.routing, replica_);
   outcome.gradient_norm = optimizer_.reduce_gradients();
   outcome.applied = std::isfinite(outcome.loss) && std::isfinite(outcome.gradient_norm);
   if (outcome.applied) optimizer_.apply(lr);

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "comm/mesh.h"
+#include "comm/communicator.h"
 #include "data/batch.h"
 #include "model/transformer.h"
 #include "optim/optimizer.h"
@@ -24,8 +24,9 @@ struct StepOutcome {
 
 class TrainStep {
  public:
-  /// All must outlive the step.
-  TrainStep(Transformer& model, Optimizer& optimizer, Mesh& mesh, int64_t micro_batch_size, bool recompute);
+  /// `replica`: the data x expert ranks, each of which reads its own rows. All must outlive the step.
+  TrainStep(Transformer& model, Optimizer& optimizer, Communicator& replica, int64_t micro_batch_size,
+            bool recompute);
 
   /// `rows` are this rank's rows of the global batch. Collective over the world.
   StepOutcome run(const Batch& rows, double lr);
@@ -36,7 +37,7 @@ class TrainStep {
 
   Transformer& model_;
   Optimizer& optimizer_;
-  Mesh& mesh_;
+  Communicator& replica_;
   int64_t micro_batch_size_;
   bool recompute_;
 };

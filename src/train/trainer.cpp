@@ -36,7 +36,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       mesh_(world, config.parallel),
       model_(build_model(config, mesh_.expert())),
       optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()}, config.optimizer),
-      step_(*model_, optimizer_, mesh_, config.train.micro_batch_size, config.train.recompute_granularity == "full"),
+      step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size, config.train.recompute_granularity == "full"),
       schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, config.train.train_iters),
       size_(measure_size(*model_)) {
   if (world_.rank() == 0) directory_.emplace(config_.run_dir);
@@ -93,7 +93,7 @@ void Trainer::prepare_log() {
   log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, config_.train.train_iters, state_.step,
                                   world_.rank());
   log_->text("config", text);
-  line_step_ = state_.step;
+  restart_line_clock();
   state_.seed = config_.rng.seed;
   writer_.emplace(CheckpointWriterOptions{.directory = checkpoints_path(config_.run_dir),
                                           .most_recent_k = config_.checkpoint.most_recent_k,
@@ -123,7 +123,7 @@ ExitCode Trainer::run() {
     const auto due = [&](int64_t interval) { return last || (interval > 0 && state_.step % interval == 0); };
     if (due(config_.validation.eval_interval)) validate();
     const bool stop = asked_to_stop() && !last;
-    if (stop || due(config_.checkpoint.save_interval)) writer_->save(state_, optimizer_);
+    if (stop || due(config_.checkpoint.save_interval)) save();
     if (stop) {
       log_info(join_text("stopped after step ", state_.step, "; start again to go on"));
       return ExitCode::kStopped;
@@ -163,11 +163,9 @@ void Trainer::count_skipped(const StepOutcome& outcome) {
 }
 
 MetricRecord Trainer::metrics_of(const StepOutcome& outcome, double lr) {
-  const auto now = Clock::now();
-  const double step_seconds =
-      seconds_between(line_begin_, now) / static_cast<double>(std::max<int64_t>(1, state_.step - line_step_));
-  line_begin_ = now;
-  line_step_ = state_.step;
+  const double step_seconds = seconds_between(line_begin_, Clock::now()) /
+                              static_cast<double>(std::max<int64_t>(1, state_.step - line_step_));
+  restart_line_clock();
   const double tokens_per_second =
       static_cast<double>(config_.train.global_batch_size * config_.train.seq_length) / step_seconds;
   const double flops = training_flops_per_token(config_.model, size_, config_.train.seq_length) * tokens_per_second;
@@ -211,7 +209,7 @@ void Trainer::add_routing(MetricRecord& record, const std::vector<RoutingStatist
 
 void Trainer::validate() {
   if (!validation_data_) return;
-  const auto evaluation = evaluate(*model_, mesh_, *validation_data_, bytes_V_);
+  const auto evaluation = evaluate(*model_, mesh_.replica(), *validation_data_, bytes_V_);
   MetricRecord record;
   record.step = state_.step;
   record.consumed_samples = state_.consumed_samples;
@@ -220,6 +218,15 @@ void Trainer::validate() {
   record.add(metric::kValidationPerplexity, evaluation.perplexity);
   if (evaluation.num_bytes > 0) record.add(metric::kValidationBitsPerByte, evaluation.bits_per_byte);
   log_->validation(record);
+  restart_line_clock();
+}
+
+void Trainer::save() {
+  writer_->save(state_, optimizer_);
+  restart_line_clock();
+}
+
+void Trainer::restart_line_clock() {
   line_begin_ = Clock::now();
   line_step_ = state_.step;
 }

@@ -50,6 +50,9 @@ class Trainer {
   MetricRecord metrics_of(const StepOutcome& outcome, double lr);
   void add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
   void validate();
+  void save();
+  /// Seconds a step are measured from here: neither validation nor saving counts as step time.
+  void restart_line_clock();
   /// Whether some rank was sent a signal, or the time is up; the same answer on all ranks.
   bool asked_to_stop();
 

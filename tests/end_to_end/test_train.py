@@ -1,0 +1,201 @@
+"""Pretraining through the command line: layouts, resume, signals, bad input."""
+import json
+import random
+import shutil
+import signal
+import time
+
+import jobs
+import pytest
+
+
+@pytest.fixture(scope="module")
+def unbroken(data, tmp_path_factory):
+    """Ten steps on two expert-parallel ranks, never stopped."""
+    config = jobs.write_config(tmp_path_factory.mktemp("unbroken"), data)
+    job = jobs.run("train", config, "parallel.expert=2", ranks=2)
+    return config.parent / "run", job
+
+
+def test_run_directory_holds_everything_and_loss_falls(unbroken):
+    run_dir, job = unbroken
+    for name in ("config.yaml", "tokenizer.json", "metrics.jsonl", "checkpoints/step-0000010/manifest.json",
+                 "checkpoints/latest"):
+        assert (run_dir / name).exists(), name
+    losses = jobs.metrics(run_dir)
+    assert list(losses) == list(range(1, 11))
+    assert losses[10] < losses[1] - 0.3
+    assert jobs.metrics(run_dir, "lm loss validation").keys() == {5, 10}
+    assert "lm loss: " in job.stdout + job.stderr
+
+
+@pytest.mark.parametrize("ranks, expert", [(None, 1), (1, 1), (2, 1), (4, 4), (4, 2), (8, 8), (8, 2)])
+def test_every_layout_trains_the_same(unbroken, data, tmp_path, ranks, expert):
+    config = jobs.write_config(tmp_path, data)
+    jobs.run("train", config, f"parallel.expert={expert}", "train.micro_batch_size=1", ranks=ranks)
+    for name, tolerance in (("lm loss", 1e-5), ("lm loss validation", 1e-5), ("load_balancing_loss", 1e-4),
+                            ("grad-norm", 1e-3)):
+        ours, theirs = jobs.metrics(tmp_path / "run", name), jobs.metrics(unbroken[0], name)
+        assert ours.keys() == theirs.keys()
+        for step in ours:
+            assert ours[step] == pytest.approx(theirs[step], rel=tolerance), (name, step)
+
+
+def test_stop_by_signal_and_resume_equal_the_unbroken_run_bit_by_bit(unbroken, data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    # Long enough that the signal comes amid training; the length of the run changes neither data nor constant rates.
+    arguments = ("train", config, "parallel.expert=2", "scheduler.lr_decay_style=constant")
+    job = jobs.start(*arguments, "train.train_iters=100000", ranks=2)
+    try:
+        while not (tmp_path / "run/metrics.jsonl").exists() or len(jobs.metrics(tmp_path / "run")) < 3:
+            assert job.poll() is None, job.stdout.read()
+            time.sleep(0.05)
+        job.send_signal(signal.SIGUSR1)
+        output, _ = job.communicate(timeout=jobs.PATIENCE_SECONDS)
+        assert job.returncode == 75, output
+    finally:
+        jobs.end(job)
+    stopped_at = int(jobs.newest_checkpoint(tmp_path / "run").name.removeprefix("step-"))
+    end = stopped_at + 5
+    jobs.run(*arguments, f"train.train_iters={end}", ranks=2)
+
+    other = jobs.write_config(tmp_path / "other", data)
+    jobs.run("train", other, *arguments[2:], f"train.train_iters={end}", ranks=2)
+    assert jobs.metrics(tmp_path / "run") == jobs.metrics(tmp_path / "other/run")
+    assert jobs.metrics(tmp_path / "run", "grad-norm") == jobs.metrics(tmp_path / "other/run", "grad-norm")
+    jobs.assert_same_state(jobs.newest_checkpoint(tmp_path / "run"), jobs.newest_checkpoint(tmp_path / "other/run"))
+
+
+def test_state_is_the_same_after_any_change_of_layout(unbroken, data, tmp_path):
+    first = jobs.newest_checkpoint(unbroken[0])
+    for number, (ranks, expert) in enumerate([(4, 4), (2, 1), (1, 1), (4, 2)]):
+        config = jobs.write_config(tmp_path / str(number), data)
+        # Nothing is left to train: the state is loaded in one layout and written again in another.
+        shutil.copytree(first.parent, config.parent / "run/checkpoints")
+        jobs.run("train", config, f"parallel.expert={expert}", "train.train_iters=11", "optimizer.lr=0",
+                 "optimizer.min_lr=0", ranks=ranks)
+        loaded = jobs.tensors(config.parent / "run/checkpoints/step-0000011")
+        original = jobs.tensors(first)
+        for name, values in original.items():
+            if name.startswith("parameter/"):
+                assert (loaded[name] == values).all(), name
+
+
+def test_newest_damaged_checkpoint_is_named_and_the_one_before_taken(unbroken, data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    newest = jobs.newest_checkpoint(tmp_path / "run")
+    shard = max(newest.glob("*.safetensors"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    job = jobs.run("train", config, "parallel.expert=2", ranks=2)
+    assert shard.name in job.stderr and "step-0000005" in job.stderr
+    assert jobs.metrics(tmp_path / "run") == jobs.metrics(unbroken[0])
+    jobs.assert_same_state(tmp_path / "run/checkpoints/step-0000010", newest.with_name("step-0000010"))
+
+
+@pytest.mark.parametrize("trial", range(20))
+def test_killed_rank_during_saves_loses_no_committed_checkpoint(unbroken, data, tmp_path, trial):
+    chance = random.Random(trial)
+    config = jobs.write_config(tmp_path, data, **{"save_interval: 5": "save_interval: 1"})
+    job = jobs.start("train", config, "parallel.expert=2", ranks=2)
+    try:
+        while not list((tmp_path / "run/checkpoints").glob("step-*")):
+            assert job.poll() is None, job.stdout.read()
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.6))
+        jobs.kill_rank(job, chance.randrange(2))
+        job.wait(timeout=60)
+    finally:
+        jobs.end(job)
+    jobs.run("train", config, "parallel.expert=2", ranks=2)
+    assert jobs.metrics(tmp_path / "run") == jobs.metrics(unbroken[0])
+    jobs.assert_same_state(jobs.newest_checkpoint(tmp_path / "run"), jobs.newest_checkpoint(unbroken[0]))
+
+
+def test_interrupt_of_a_single_rank_writes_a_checkpoint(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    job = jobs.start("train", config, "train.train_iters=100000", ranks=None)
+    try:
+        while not (tmp_path / "run/metrics.jsonl").exists() or len(jobs.metrics(tmp_path / "run")) < 2:
+            assert job.poll() is None
+            time.sleep(0.05)
+        job.send_signal(signal.SIGINT)
+        output, _ = job.communicate(timeout=jobs.PATIENCE_SECONDS)
+    finally:
+        jobs.end(job)
+    assert job.returncode == 75, output
+    assert jobs.newest_checkpoint(tmp_path / "run").exists()
+
+
+def test_non_finite_steps_are_skipped_on_all_ranks_and_end_the_run(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    job = jobs.run("train", config, "parallel.expert=2", "model.initializer_range=1", "optimizer.lr=1e30",
+                   "optimizer.clip_grad=0", "scheduler.lr_warmup_iters=0", "train.max_skipped_in_a_row=3",
+                   "train.train_iters=50", ranks=2, code=17)
+    assert "3 steps in a row" in job.stderr
+
+
+def test_second_job_on_the_same_run_directory_is_refused(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    first = jobs.start("train", config, "train.train_iters=100000", ranks=None)
+    try:
+        while not (tmp_path / "run/metrics.jsonl").exists():
+            assert first.poll() is None
+            time.sleep(0.05)
+        job = jobs.run("train", config, ranks=None, code=3)
+        assert "another run is writing here" in job.stderr
+    finally:
+        jobs.end(first)
+
+
+@pytest.mark.parametrize("old, new, expected", [
+    ("hidden_size: 32", "hiden_size: 32", ['config.yaml:4:3', 'model.hiden_size', 'did you mean "hidden_size"']),
+    ("train_iters: 10", "train_iters: ten", ["config.yaml:", "train.train_iters", "whole number"]),
+    ("lr: 3.0e-3", "lr: 3.0e-3\n  lr: 1", ["duplicate key", '"lr"']),
+    ("num_experts_per_tok: 3", "num_experts_per_tok: 9", ["num_experts_per_tok", "n_routed_experts = 8"]),
+    ("micro_batch_size: 2", "micro_batch_size: 3", ["train.global_batch_size = 8", "multiple of 6"]),
+    ("save_interval: 5", "save_interval: -5", ["checkpoint.save_interval", "at least 0"]),
+    ("optimizer:", "optimizr:", ['did you mean "optimizer"']),
+    ("  lr_warmup_iters: 3", "  lr_warmup_iters: &a 3", ["anchors"]),
+])
+def test_bad_config_is_refused_with_place_and_remedy(data, tmp_path, old, new, expected):
+    config = jobs.write_config(tmp_path, data, **{old: new})
+    job = jobs.run("train", config, ranks=2, code=2)
+    for text in expected:
+        assert text in job.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_layout_that_does_not_divide_is_refused(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    assert "must divide 3" in jobs.run("train", config, "parallel.expert=2", ranks=3, code=2).stderr
+    assert "must divide model.n_routed_experts = 8" in jobs.run(
+        "train", config, "parallel.expert=3", "train.global_batch_size=6", ranks=3, code=2).stderr
+
+
+def test_missing_and_truncated_files_are_refused_by_name(data, tmp_path):
+    assert "missing.yaml" in jobs.run("train", tmp_path / "missing.yaml", ranks=None, code=3).stderr
+    copy = shutil.copytree(data, tmp_path / "data")
+    (copy / "train.idx").write_bytes((copy / "train.idx").read_bytes()[:-3])
+    assert "train.idx" in jobs.run("train", jobs.write_config(tmp_path, copy), ranks=2, code=3).stderr
+
+
+def test_printed_config_is_complete_and_reads_back_the_same(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    printed = jobs.run("train", config, "--print-config", ranks=None).stdout
+    assert "adam_beta2: 0.95" in printed
+    again = tmp_path / "again.yaml"
+    again.write_text(printed)
+    assert jobs.run("train", again, "--print-config", ranks=None).stdout == printed
+
+
+def test_batch_of_a_step_is_what_the_ranks_train_on(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    batch = json.loads(jobs.run("inspect", "batch", config, "--step", 3, ranks=None).stdout)
+    assert batch["step"] == 3 and len(batch["tokens"]) == 8
+    assert all(len(row) == 33 for row in batch["tokens"])
+    other = json.loads(jobs.run("inspect", "batch", config, "--step", 3, "train.micro_batch_size=8", ranks=None).stdout)
+    assert other == batch
+    assert json.loads(jobs.run("inspect", "batch", config, "--step", 4, ranks=None).stdout)["tokens"] != batch["tokens"]
