@@ -86,6 +86,31 @@ TEST(Safetensors, EveryTruncationIsRefused) {
   EXPECT_NE(refusal(path), "");
 }
 
+std::string bytes_from_hex(const std::string& hex) {
+  std::string bytes;
+  for (size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return bytes;
+}
+
+// 500 files, sound, broken and odd; made with the reference by make_safetensors_verdicts.py.
+TEST(Safetensors, TakesAndRefusesTheSameFilesAsTheReference) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("x");
+  std::ifstream verdicts(std::filesystem::path(__FILE__).parent_path() / "golden" /
+                         "safetensors_verdicts.txt");
+  int num_taken = 0, num_refused = 0;
+  for (std::string line; std::getline(verdicts, line);) {
+    const auto bytes = bytes_from_hex(line.substr(2));
+    write_bytes(path, bytes);
+    const auto said = refusal(path);
+    EXPECT_EQ(said.empty(), line[0] == '+') << bytes.substr(8) << "\n" << said;
+    ++(said.empty() ? num_taken : num_refused);
+  }
+  EXPECT_GT(num_taken, 100);
+  EXPECT_GT(num_refused, 100);
+}
+
 TEST(Safetensors, RefusesHeaderLengthsThatLie) {
   const TemporaryDirectory directory;
   const auto path = directory.path("x");
