@@ -3,7 +3,7 @@
 // rows: no packed copy of the weights exists, and the gather of rows costs nothing, as tiles read them
 // through pointers.
 
-#include "ops/tile.h"
+#include "ops/matrix_loops.h"
 
 namespace granule::GRANULE_ISA {
 
@@ -43,43 +43,6 @@ size_t expert_shared_bytes(int64_t D, int64_t F) {
 template <class Element>
 size_t expert_thread_bytes(int64_t D, int64_t F) {
   return static_cast<size_t>(larger(D, 2 * F) * kPanel * 4);
-}
-
-/// out[r][0 .. columns) = row_of(r) . panel for rows [begin, end).
-template <class Element, class RowOf>
-inline void multiply_rows(const RowOf& row_of, int64_t begin, int64_t end, const uint32_t* panel,
-                          int64_t depth, Element* out, int64_t out_stride, int64_t columns) {
-  const uint32_t* base[kTileRows];
-  alignas(64) float c[kTileRows * kPanel];
-  for (int64_t r = begin; r < end; r += kTileRows) {
-    set_row_bases(row_of, r, end, base);
-    if constexpr (kPerLane<Element> == 1) {
-      if (r + kTileRows <= end) {
-        multiply_tile<Element, Into::kStore>(base, 1, panel, depth, out + r * out_stride, out_stride,
-                                             columns);
-        continue;
-      }
-    }
-    multiply_tile<Element, Into::kStore>(base, 1, panel, depth / kPerLane<Element>, c, kPanel, columns);
-    for (int64_t i = 0; i < smaller(kTileRows, end - r); ++i) {
-      for (int64_t j = 0; j < columns; j += kWidth)
-        store(out + (r + i) * out_stride + j, load(c + i * kPanel + j));
-    }
-  }
-}
-
-/// grad[i][0 .. columns) += sum over rows of lanes[row][i] * panel[row] for i in [0, count), count a multiple
-/// of 16.
-template <class Element>
-inline void add_sum_over_rows(const uint32_t* lanes, int64_t lane_stride, const uint32_t* panel,
-                              int64_t lane_rows, float* grad, int64_t grad_stride, int64_t count,
-                              int64_t columns) {
-  const uint32_t* base[kTileRows];
-  for (int64_t first = 0; first < count; first += kTileRows) {
-    for (int64_t i = 0; i < kTileRows; ++i) base[i] = lanes + first + i;
-    multiply_tile<Element, Into::kAdd>(base, lane_stride, panel, lane_rows, grad + first * grad_stride,
-                                       grad_stride, columns);
-  }
 }
 
 /// Rows of gate and up in `c` (16 columns each): kept in `gate_up`, and h = silu(gate) * up.

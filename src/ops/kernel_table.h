@@ -4,6 +4,7 @@
 #include "ops/attention_backward_loops.h"
 #include "ops/attention_loops.h"
 #include "ops/expert_loops.h"
+#include "ops/head_loops.h"
 
 namespace granule::GRANULE_ISA {
 
@@ -16,7 +17,11 @@ constexpr Kernels<Element> make_kernels() {
           .attention_forward_bytes = attention_forward_bytes<Element>,
           .attention_backward_bytes = attention_backward_bytes<Element>,
           .attention_forward = attention_forward<Element>,
-          .attention_backward = attention_backward<Element>};
+          .attention_backward = attention_backward<Element>,
+          .head_shared_bytes = head_shared_bytes<Element>,
+          .head_thread_bytes = head_thread_bytes<Element>,
+          .head_forward = head_forward<Element>,
+          .head_backward = head_backward<Element>};
 }
 
 extern const Kernels<float> kFloatKernels;

@@ -49,6 +49,20 @@ struct AttentionTask {
   Element *grad_q_SHd, *grad_k_SGd, *grad_v_SGd;
 };
 
+/// The vocabulary head over some of the tokens.
+template <class Element>
+struct HeadTask {
+  int64_t D, V;  ///< D a multiple of 16
+  int64_t rows;
+  const int64_t* token;  ///< row n is token[n]; all else is indexed by token
+  const Element *hidden_TD, *head_VD;
+  const int64_t* label;
+  float *loss_T, *log_sum_T;
+  const float* grad_loss_T;
+  Element* grad_hidden_TD;
+  float* grad_head_VD;  ///< added to; may be null
+};
+
 template <class Element>
 struct Kernels {
   /// Bytes that a task needs once (shared by its team), and once for each thread.
@@ -56,13 +70,19 @@ struct Kernels {
   size_t (*expert_thread_bytes)(int64_t D, int64_t F);
   void (*expert_forward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared,
                          std::byte* own);
-  void (*expert_backward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
+  void (*expert_backward)(const ExpertTask<Element>& task, const Team& team, std::byte* shared,
+                          std::byte* own);
 
   /// Bytes of scratch for a task, which is one thread's.
   size_t (*attention_forward_bytes)(int64_t S, int64_t dim);
   size_t (*attention_backward_bytes)(int64_t S, int64_t dim);
   void (*attention_forward)(const AttentionTask<Element>& task, std::byte* own);
   void (*attention_backward)(const AttentionTask<Element>& task, std::byte* own);
+
+  size_t (*head_shared_bytes)(int64_t D, int64_t V);
+  size_t (*head_thread_bytes)(int64_t D, int64_t V);
+  void (*head_forward)(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
+  void (*head_backward)(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
 };
 
 /// The kernels of `kernel_isa()`; Element is float or Bf16.

@@ -1,8 +1,10 @@
 #include "ops/cross_entropy.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
 #include "tests/support/tensor_compare.h"
@@ -14,12 +16,14 @@ struct Shape {
   int64_t T, D, V;
 };
 
-class CrossEntropyOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+class CrossEntropyOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(CrossEntropyOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   at::manual_seed(3);
-  for (const auto& [T, D, V] : {Shape{1, 8, 5}, Shape{37, 19, 301}, Shape{70, 32, 64}, Shape{0, 8, 16}}) {
+  for (const auto& [T, D, V] : {Shape{1, 8, 5}, Shape{37, 19, 301}, Shape{70, 32, 64}, Shape{0, 16, 16},
+                                Shape{530, 16, 37}, Shape{21, 48, 1100}}) {
     for (const bool preset : {false, true}) {
       const auto hidden_TD = at::randn({T, D}).to(dtype).set_requires_grad(true);
       const auto head_VD = at::randn({V, D}).to(dtype).set_requires_grad(true);
@@ -40,9 +44,27 @@ TEST_P(CrossEntropyOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, CrossEntropyOfDtype,
-                         testing::Values(std::pair{at::kFloat, 1e-5}, std::pair{at::kDouble, 1e-12},
-                                         std::pair{at::kBFloat16, 2e-2}));
+INSTANTIATE_TEST_SUITE_P(Isas, CrossEntropyOfDtype,
+                         testing::ValuesIn(on_every_isa({{at::kFloat, 1e-5}, {at::kBFloat16, 2e-2}})));
+INSTANTIATE_TEST_SUITE_P(Matmul, CrossEntropyOfDtype,
+                         testing::Values(std::tuple{kernel_isa(), at::kDouble, 1e-12}));
+
+TEST(CrossEntropy, IsTheSameForAnyNumberOfThreads) {
+  const auto hidden_TD = at::randn({530, 32}), head_VD = at::randn({1100, 32}).set_requires_grad(true);
+  const auto label_T = at::randint(0, 1100, {530}, at::kLong), mask_T = at::rand({530}) < 0.9;
+  const auto run = [&](int threads) {
+    at::set_num_threads(threads);
+    head_VD.mutable_grad() = at::zeros({1100, 32});
+    const auto hidden = hidden_TD.clone().set_requires_grad(true);
+    const auto loss_T = cross_entropy(hidden, head_VD, label_T, mask_T);
+    loss_T.sum().backward();
+    return std::vector<at::Tensor>{loss_T.detach(), hidden.grad(), head_VD.grad()};
+  };
+  const int threads = at::get_num_threads();
+  const auto alone = run(1), together = run(3);
+  at::set_num_threads(threads);
+  for (size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(alone[i].equal(together[i])) << "result " << i;
+}
 
 TEST(CrossEntropy, GradientsMatchDifferences) {
   const auto label_T = at::tensor({4, -1, 0}, at::kLong);
@@ -54,12 +76,16 @@ TEST(CrossEntropy, GradientsMatchDifferences) {
 }
 
 TEST(CrossEntropy, StaysFiniteForHugeLogits) {
-  const auto hidden_TD = at::full({1, 1}, 1e4).set_requires_grad(true);
-  const auto head_VD = at::tensor({1.0f, -1.0f}).view({2, 1});
-  const auto loss_T = cross_entropy(hidden_TD, head_VD, at::ones({1}, at::kLong), at::ones({1}, at::kBool));
-  loss_T.sum().backward();
-  EXPECT_TENSOR_NEAR(loss_T, at::tensor({2e4f}), 1e-6);
-  EXPECT_TENSOR_NEAR(hidden_TD.grad(), at::full({1, 1}, 2.0f), 1e-6);
+  const auto hidden_TD = at::full({1, 16}, 2500.0).set_requires_grad(true);
+  const auto head_VD = at::tensor({0.25f, -0.25f}).view({2, 1}).expand({2, 16}).contiguous();
+  for (const Isa isa : isas_of_this_cpu()) {
+    const IsaScope scope(isa);
+    hidden_TD.mutable_grad() = at::Tensor();
+    const auto loss_T = cross_entropy(hidden_TD, head_VD, at::ones({1}, at::kLong), at::ones({1}, at::kBool));
+    loss_T.sum().backward();
+    EXPECT_TENSOR_NEAR(loss_T, at::tensor({2e4f}), 1e-6);
+    EXPECT_TENSOR_NEAR(hidden_TD.grad(), at::full({1, 16}, 0.5f), 1e-6);
+  }
 }
 
 }  // namespace

@@ -1,0 +1,74 @@
+#pragma once
+// Products of many rows with one panel, and sums over rows: what the phases of all kernels are made of.
+
+#include "ops/tile.h"
+
+namespace granule::GRANULE_ISA {
+
+/// out[r][0 .. columns) = row_of(r) . panel for rows [begin, end).
+template <class Element, class RowOf>
+inline void multiply_rows(const RowOf& row_of, int64_t begin, int64_t end, const uint32_t* panel,
+                          int64_t depth, Element* out, int64_t out_stride, int64_t columns) {
+  const uint32_t* base[kTileRows];
+  alignas(64) float c[kTileRows * kPanel];
+  for (int64_t r = begin; r < end; r += kTileRows) {
+    set_row_bases(row_of, r, end, base);
+    if constexpr (kPerLane<Element> == 1) {
+      if (r + kTileRows <= end) {
+        multiply_tile<Element, Into::kStore>(base, 1, panel, depth, out + r * out_stride, out_stride,
+                                             columns);
+        continue;
+      }
+    }
+    multiply_tile<Element, Into::kStore>(base, 1, panel, depth / kPerLane<Element>, c, kPanel, columns);
+    for (int64_t i = 0; i < smaller(kTileRows, end - r); ++i) {
+      for (int64_t j = 0; j < columns; j += kWidth)
+        store(out + (r + i) * out_stride + j, load(c + i * kPanel + j));
+    }
+  }
+}
+
+// A tile added to `rows` rows of `sum`, which may be fewer than a tile has.
+template <class Element>
+inline void add_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel, int64_t steps,
+                     float* sum, int64_t sum_stride, int64_t rows, int64_t columns) {
+  if (rows >= kTileRows) {
+    multiply_tile<Element, Into::kAdd>(base, step, panel, steps, sum, sum_stride, columns);
+    return;
+  }
+  alignas(64) float c[kTileRows * kPanel];
+  multiply_tile<Element, Into::kStore>(base, step, panel, steps, c, kPanel, columns);
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; j += kWidth) {
+      float* place = sum + i * sum_stride + j;
+      store(place, load(place) + load(c + i * kPanel + j));
+    }
+  }
+}
+
+/// sum[r][0 .. columns) += row_of(r) . panel, in fp32, for `count` rows.
+template <class Element, class RowOf>
+inline void add_rows(const RowOf& row_of, int64_t count, const uint32_t* panel, int64_t steps, float* sum,
+                     int64_t sum_stride, int64_t columns) {
+  const uint32_t* base[kTileRows];
+  for (int64_t r = 0; r < count; r += kTileRows) {
+    set_row_bases(row_of, r, count, base);
+    add_tile<Element>(base, 1, panel, steps, sum + r * sum_stride, sum_stride, count - r, columns);
+  }
+}
+
+/// grad[i][0 .. columns) += sum over rows of lanes[row][i] * panel[row] for i in [0, count). `lanes` may be
+/// read up to a whole tile beyond `count`.
+template <class Element>
+inline void add_sum_over_rows(const uint32_t* lanes, int64_t lane_stride, const uint32_t* panel,
+                              int64_t lane_rows, float* grad, int64_t grad_stride, int64_t count,
+                              int64_t columns) {
+  const uint32_t* base[kTileRows];
+  for (int64_t first = 0; first < count; first += kTileRows) {
+    for (int64_t i = 0; i < kTileRows; ++i) base[i] = lanes + first + i;
+    add_tile<Element>(base, lane_stride, panel, lane_rows, grad + first * grad_stride, grad_stride,
+                      count - first, columns);
+  }
+}
+
+}  // namespace granule::GRANULE_ISA
