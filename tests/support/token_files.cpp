@@ -1,7 +1,5 @@
 #include "tests/support/token_files.h"
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 
@@ -9,15 +7,6 @@
 #include "base/random.h"
 
 namespace granule {
-
-DataDirectory::DataDirectory()
-    : path_((std::filesystem::temp_directory_path() / "granule-data-XXXXXX").string()) {
-  CHECK(mkdtemp(path_.data()) != nullptr, path_);
-}
-
-DataDirectory::~DataDirectory() {
-  std::filesystem::remove_all(path_);
-}
 
 std::string DataDirectory::write_tokens(const std::string& name, const Documents& documents,
                                         TokenType type) const {

@@ -10,28 +10,19 @@
 #include "base/check.h"
 #include "data/sample_source.h"
 #include "data/token_file.h"
+#include "tests/support/temporary_directory.h"
 
 namespace granule {
 
 using Documents = std::vector<std::vector<int64_t>>;
 
-/// A fresh directory that goes with this object.
-class DataDirectory {
+class DataDirectory : public TemporaryDirectory {
  public:
-  DataDirectory();
-  ~DataDirectory();
-  DataDirectory(const DataDirectory&) = delete;
-  DataDirectory& operator=(const DataDirectory&) = delete;
-
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
   /// Writes NAME.bin and NAME.idx, one sequence a document; returns the prefix.
   std::string write_tokens(const std::string& name, const Documents& documents,
                            TokenType type = TokenType::kU16) const;
   /// Writes a file of these bytes; returns its path.
   std::string write_bytes(const std::string& name, const std::string& bytes) const;
-
- private:
-  std::string path_;
 };
 
 /// `count` documents of 1 to `max_length` ids in [1, vocab_size), each ending in id 0. Depends on the
