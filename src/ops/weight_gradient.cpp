@@ -8,11 +8,11 @@ namespace granule {
 
 WeightGradient::WeightGradient(const at::Tensor& weight) {
   if (!weight.requires_grad()) return;
-  is_preset_ = weight.is_leaf() && weight.grad().defined();
+  // A bf16 .grad is one that autograd itself made: it goes on adding to it.
+  is_preset_ = weight.is_leaf() && weight.grad().defined() && weight.grad().scalar_type() != at::kBFloat16;
   if (is_preset_) {
     sum_ = weight.grad();
-    CHECK(sum_.is_contiguous() && sum_.scalar_type() != at::kBFloat16,
-          "a preset .grad is contiguous and fp32 at least");
+    CHECK(sum_.is_contiguous() && sum_.sizes() == weight.sizes(), "a preset .grad has another layout");
   } else {
     const auto dtype = weight.scalar_type() == at::kBFloat16 ? at::kFloat : weight.scalar_type();
     sum_ =

@@ -133,6 +133,21 @@ TEST(ExpertMlp, TakesMatricesAsTheWeightsOfOneGroup) {
   EXPECT_LE(max_relative_difference(w.down.grad(), expected.grad_down_eDF[0]), 1e-5);
 }
 
+TEST(ExpertMlp, TwoBackwardsWithoutPresetGradientsAddUp) {
+  const auto order = order_rows(at::zeros({6, 1}, at::kLong), 1);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto x = at::randn({6, 16}).to(dtype);
+    const auto make = [&](int64_t out, int64_t in) {
+      return at::randn({1, out, in}).to(dtype).set_requires_grad(true);
+    };
+    const Weights w{make(16, 16), make(16, 16), make(16, 16)};
+    expert_mlp(x, order, {w.gate, w.up, w.down}).sum().backward();
+    const auto once = w.down.grad().clone();
+    expert_mlp(x, order, {w.gate, w.up, w.down}).sum().backward();
+    EXPECT_TENSOR_NEAR(w.down.grad(), once * 2, 1e-6);
+  }
+}
+
 TEST(ExpertMlp, LeavesWeightsAloneThatNeedNoGradient) {
   const auto order = order_rows(at::zeros({5, 1}, at::kLong), 1);
   const auto x_TD = at::randn({5, 8}).set_requires_grad(true);
