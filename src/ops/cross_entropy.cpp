@@ -1,8 +1,6 @@
 #include "ops/cross_entropy.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <omp.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -10,7 +8,7 @@
 #include "base/check.h"
 #include "ops/element_types.h"
 #include "ops/kernels.h"
-#include "ops/scratch.h"
+#include "ops/run_team.h"
 #include "ops/weight_gradient.h"
 
 namespace granule {
@@ -56,17 +54,9 @@ std::vector<int64_t> valid_tokens(const at::Tensor& mask_T) {
 }
 
 template <class Element, class Run>
-void run_team(const HeadTask<Element>& task, const Run& run) {
-  const auto threads = at::get_num_threads();
-  const auto shared_bytes = round_to_line(kernels<Element>().head_shared_bytes(task.D, task.V));
-  const auto own_bytes = round_to_line(kernels<Element>().head_thread_bytes(task.D, task.V));
-  std::byte* scratch = thread_scratch(shared_bytes + own_bytes * static_cast<size_t>(threads));
-#pragma omp parallel num_threads(threads)
-  {
-    const auto thread = omp_get_thread_num();
-    run(task, Team(thread, threads), scratch,
-        scratch + shared_bytes + own_bytes * static_cast<size_t>(thread));
-  }
+void run(const HeadTask<Element>& task, const Run& kernel) {
+  const auto& own = kernels<Element>();
+  run_team(task, own.head_shared_bytes(task.D, task.V), own.head_thread_bytes(task.D, task.V), kernel);
 }
 
 template <class Element>
@@ -87,7 +77,7 @@ void forward_by_kernels(const Inputs& in, at::Tensor& loss_T, at::Tensor& log_su
   const auto tokens = valid_tokens(in.mask_T);
   auto task = make_task<Element>(in, tokens, log_sum_T);
   task.loss_T = loss_T.mutable_data_ptr<float>();
-  run_team(task, kernels<Element>().head_forward);
+  run(task, kernels<Element>().head_forward);
 }
 
 template <class Element>
@@ -99,7 +89,7 @@ void backward_by_kernels(const Inputs& in, const at::Tensor& log_sum_T, const at
   if (task.rows < in.hidden_TD.size(0)) gradients.hidden_TD.zero_();
   task.grad_hidden_TD = elements<Element>(gradients.hidden_TD);
   task.grad_head_VD = gradients.head_VD.defined() ? gradients.head_VD.mutable_data_ptr<float>() : nullptr;
-  run_team(task, kernels<Element>().head_backward);
+  run(task, kernels<Element>().head_backward);
 }
 
 void forward_by_matmul(const Inputs& in, at::Tensor& loss_T, at::Tensor& log_sum_T) {

@@ -5,6 +5,7 @@
 #include "ops/attention_loops.h"
 #include "ops/expert_loops.h"
 #include "ops/head_loops.h"
+#include "ops/linear_loops.h"
 
 namespace granule::GRANULE_ISA {
 
@@ -21,7 +22,11 @@ constexpr Kernels<Element> make_kernels() {
           .head_shared_bytes = head_shared_bytes<Element>,
           .head_thread_bytes = head_thread_bytes<Element>,
           .head_forward = head_forward<Element>,
-          .head_backward = head_backward<Element>};
+          .head_backward = head_backward<Element>,
+          .linear_shared_bytes = linear_shared_bytes<Element>,
+          .linear_thread_bytes = linear_thread_bytes<Element>,
+          .linear_forward = linear_forward<Element>,
+          .linear_backward = linear_backward<Element>};
 }
 
 extern const Kernels<float> kFloatKernels;

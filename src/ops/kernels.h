@@ -63,6 +63,17 @@ struct HeadTask {
   float* grad_head_VD;  ///< added to; may be null
 };
 
+/// y = x W^T, widths multiples of 16. Gradients may be null: not wanted.
+template <class Element>
+struct LinearTask {
+  int64_t in, out, rows;
+  const Element *x_RI, *weight_OI;
+  Element* y_RO;
+  const Element* grad_y_RO;
+  Element* grad_x_RI;
+  float* grad_weight_OI;  ///< added to
+};
+
 template <class Element>
 struct Kernels {
   /// Bytes that a task needs once (shared by its team), and once for each thread.
@@ -83,6 +94,13 @@ struct Kernels {
   size_t (*head_thread_bytes)(int64_t D, int64_t V);
   void (*head_forward)(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
   void (*head_backward)(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
+
+  size_t (*linear_shared_bytes)(int64_t in, int64_t out);
+  size_t (*linear_thread_bytes)(int64_t in, int64_t out);
+  void (*linear_forward)(const LinearTask<Element>& task, const Team& team, std::byte* shared,
+                         std::byte* own);
+  void (*linear_backward)(const LinearTask<Element>& task, const Team& team, std::byte* shared,
+                          std::byte* own);
 };
 
 /// The kernels of `kernel_isa()`; Element is float or Bf16.

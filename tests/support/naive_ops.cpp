@@ -87,6 +87,23 @@ NaiveCombine naive_combine_rows(const at::Tensor& y_ND, const at::Tensor& positi
   return {out.tensor(), grad_y.tensor(), grad_gate.tensor()};
 }
 
+NaiveLinear naive_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& grad_y_RO) {
+  const auto [R, O] = get_shape<2>(grad_y_RO);
+  const int64_t I = x_RI.size(1);
+  const Doubles x(x_RI), weight(weight_OI), grad_y(grad_y_RO);
+  const Doubles y({R, O}), grad_x({R, I}), grad_weight({O, I});
+  for (int64_t r = 0; r < R; ++r) {
+    for (int64_t o = 0; o < O; ++o) {
+      for (int64_t i = 0; i < I; ++i) {
+        y(r, o) += x(r, i) * weight(o, i);
+        grad_x(r, i) += grad_y(r, o) * weight(o, i);
+        grad_weight(o, i) += grad_y(r, o) * x(r, i);
+      }
+    }
+  }
+  return {y.tensor(), grad_x.tensor(), grad_weight.tensor()};
+}
+
 NaiveExperts naive_expert_mlp(const at::Tensor& x_TD, const at::Tensor& source_N,
                               const std::vector<int64_t>& end_G, const at::Tensor& gate_eFD,
                               const at::Tensor& up_eFD, const at::Tensor& down_eDF,

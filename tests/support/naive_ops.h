@@ -21,6 +21,11 @@ struct NaiveCombine {
 NaiveCombine naive_combine_rows(const at::Tensor& y_ND, const at::Tensor& position_TK,
                                 const at::Tensor& gate_TK, const at::Tensor& grad_out_TD);
 
+struct NaiveLinear {
+  at::Tensor y_RO, grad_x_RI, grad_weight_OI;
+};
+NaiveLinear naive_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& grad_y_RO);
+
 struct NaiveExperts {
   at::Tensor y_ND, grad_x_TD, grad_gate_eFD, grad_up_eFD, grad_down_eDF;
 };

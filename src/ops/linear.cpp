@@ -1,0 +1,100 @@
+#include "ops/linear.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "base/check.h"
+#include "ops/element_types.h"
+#include "ops/kernels.h"
+#include "ops/run_team.h"
+#include "ops/weight_gradient.h"
+
+namespace granule {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+template <class Element>
+LinearTask<Element> make_task(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
+  return {.in = weight_OI.size(1),
+          .out = weight_OI.size(0),
+          .rows = x_RI.size(0),
+          .x_RI = elements<Element>(x_RI),
+          .weight_OI = elements<Element>(weight_OI)};
+}
+
+template <class Element, class Run>
+void run(const LinearTask<Element>& task, const Run& kernel) {
+  const auto& own = kernels<Element>();
+  run_team(task, own.linear_shared_bytes(task.in, task.out), own.linear_thread_bytes(task.in, task.out),
+           kernel);
+}
+
+template <class Element>
+void forward(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& y_RO) {
+  auto task = make_task<Element>(x_RI, weight_OI);
+  task.y_RO = elements<Element>(y_RO);
+  run(task, kernels<Element>().linear_forward);
+}
+
+// Either gradient may be undefined: not wanted.
+template <class Element>
+void backward(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& grad_y_RO,
+              const at::Tensor& grad_x_RI, const at::Tensor& grad_weight_OI) {
+  auto task = make_task<Element>(x_RI, weight_OI);
+  task.grad_y_RO = elements<Element>(grad_y_RO);
+  task.grad_x_RI = grad_x_RI.defined() ? elements<Element>(grad_x_RI) : nullptr;
+  task.grad_weight_OI = grad_weight_OI.defined() ? grad_weight_OI.mutable_data_ptr<float>() : nullptr;
+  run(task, kernels<Element>().linear_backward);
+}
+
+struct KernelLinear : torch::autograd::Function<KernelLinear> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_OI) {
+    const auto x_RI = x.reshape({-1, x.size(-1)}).contiguous();
+    const auto weight = weight_OI.contiguous();
+    auto y_RO = at::empty({x_RI.size(0), weight.size(0)}, x.options());
+    if (x.scalar_type() == at::kFloat) {
+      granule::forward<float>(x_RI, weight, y_RO);
+    } else {
+      granule::forward<Bf16>(x_RI, weight, y_RO);
+    }
+    context->save_for_backward({x_RI, weight_OI});
+    context->saved_data["shape"] = x.sizes();
+    auto shape = x.sizes().vec();
+    shape.back() = weight.size(0);
+    return y_RO.view(shape);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto& x_RI = saved[0];
+    const auto weight = saved[1].detach().contiguous();
+    const auto grad_y_RO = gradients[0].reshape({-1, weight.size(0)}).contiguous();
+    WeightGradient grad_weight(saved[1]);
+    at::Tensor grad_x_RI;
+    if (context->needs_input_grad(0)) grad_x_RI = at::empty_like(x_RI);
+    if (x_RI.scalar_type() == at::kFloat) {
+      granule::backward<float>(x_RI, weight, grad_y_RO, grad_x_RI, grad_weight.sum());
+    } else {
+      granule::backward<Bf16>(x_RI, weight, grad_y_RO, grad_x_RI, grad_weight.sum());
+    }
+    const auto grad_x =
+        grad_x_RI.defined() ? grad_x_RI.view(context->saved_data["shape"].toIntVector()) : at::Tensor();
+    return {grad_x, grad_weight.result()};
+  }
+};
+
+}  // namespace
+
+at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight_OI) {
+  const auto [O, I] = get_shape<2>(weight_OI);
+  CHECK(x.dim() >= 1 && x.size(-1) == I, "x has ", x.size(-1), " columns, weight ", I);
+  CHECK(x.scalar_type() == weight_OI.scalar_type(), "x and weight differ in dtype");
+  const bool has_kernels = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
+  if (has_kernels && I % 16 == 0 && O % 16 == 0 && I > 0) return KernelLinear::apply(x, weight_OI);
+  return at::linear(x, weight_OI);
+}
+
+}  // namespace granule

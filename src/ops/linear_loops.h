@@ -1,0 +1,102 @@
+#pragma once
+// A linear map of many rows, y = x W^T, and its gradients.
+
+#include "ops/matrix_loops.h"
+
+namespace granule::GRANULE_ISA {
+
+constexpr int64_t kLinearRows = 512;
+/// Rows of the weight whose gradient is one piece of work.
+constexpr int64_t kLinearBlock = 128;
+
+template <class Element>
+struct LinearBuffers {
+  LinearBuffers(int64_t in, int64_t out, std::byte* buffer) : carver(buffer) {
+    constexpr int64_t lane_rows = kLinearRows / kPerLane<Element>;
+    x_panels = carver.template take<uint32_t>(divide_up(in, kPanel) * kPanel * lane_rows);
+    if constexpr (kPerLane < Element >> 1) grad_y_lanes = carver.template take<uint32_t>(out * lane_rows);
+  }
+
+  Carver carver;
+  uint32_t* x_panels;                // rows of a chunk, for sums over them
+  uint32_t* grad_y_lanes = nullptr;  // two rows a lane; fp32 has the rows themselves
+};
+
+template <class Element>
+size_t linear_shared_bytes(int64_t in, int64_t out) {
+  return LinearBuffers<Element>(in, out, nullptr).carver.used_since(nullptr);
+}
+
+template <class Element>
+size_t linear_thread_bytes(int64_t in, int64_t out) {
+  return static_cast<size_t>(larger(in, out) * kPanel * 4);
+}
+
+template <class Element>
+void linear_forward(const LinearTask<Element>& task, const Team& team, std::byte*, std::byte* own) {
+  auto* panel = reinterpret_cast<uint32_t*>(own);
+  const int64_t panels = divide_up(task.out, kPanel), depth = task.in / kPerLane<Element>;
+  const int64_t items = divide_up(task.rows, kLinearRows) * panels;
+  for (int64_t item = team.begin(items); item < team.end(items); ++item) {
+    const int64_t start = item / panels * kLinearRows, o = item % panels * kPanel;
+    const int64_t columns = smaller(kPanel, task.out - o);
+    for (int64_t first = 0; first < columns; first += 16) {
+      pack_transposed(as_lanes(task.weight_OI + (o + first) * task.in), depth, depth, panel, first);
+    }
+    multiply_rows([&](int64_t r) { return task.x_RI + r * task.in; }, start,
+                  smaller(task.rows, start + kLinearRows), panel, task.in, task.y_RO + o, task.out, columns);
+  }
+}
+
+template <class Element>
+inline void linear_backward_x(const LinearTask<Element>& task, const Team& team, uint32_t* panel) {
+  const int64_t panels = divide_up(task.in, kPanel), items = divide_up(task.rows, kLinearRows) * panels;
+  for (int64_t item = team.begin(items); item < team.end(items); ++item) {
+    const int64_t start = item / panels * kLinearRows, i = item % panels * kPanel;
+    const int64_t columns = smaller(kPanel, task.in - i);
+    pack_rows<Element>([&](int64_t o) { return task.weight_OI + o * task.in + i; }, task.out, columns, panel,
+                       kPanel);
+    multiply_rows([&](int64_t r) { return task.grad_y_RO + r * task.out; }, start,
+                  smaller(task.rows, start + kLinearRows), panel, task.out, task.grad_x_RI + i, task.in,
+                  columns);
+  }
+}
+
+template <class Element>
+inline void linear_backward_weight(const LinearTask<Element>& task, const Team& team, std::byte* shared) {
+  constexpr int64_t chunk_lane_rows = kLinearRows / kPerLane<Element>;
+  const LinearBuffers<Element> buffers(task.in, task.out, shared);
+  const int64_t panels = divide_up(task.in, kPanel), blocks = divide_up(task.out, kLinearBlock);
+  for (int64_t start = 0; start < task.rows; start += kLinearRows) {
+    const int64_t rows = smaller(kLinearRows, task.rows - start);
+    for (int64_t p = team.begin(panels); p < team.end(panels); ++p) {
+      pack_rows<Element>([&](int64_t r) { return task.x_RI + (start + r) * task.in + p * kPanel; }, rows,
+                         smaller(kPanel, task.in - p * kPanel),
+                         buffers.x_panels + p * kPanel * chunk_lane_rows, kPanel);
+    }
+    const uint32_t* grad_y_lanes = as_lanes(task.grad_y_RO + start * task.out);
+    if constexpr (kPerLane < Element >> 1) {
+      for (int64_t o = team.begin(task.out / 16) * 16; o < team.end(task.out / 16) * 16; o += 16) {
+        pack_rows<Element>([&](int64_t r) { return task.grad_y_RO + (start + r) * task.out + o; }, rows, 16,
+                           buffers.grad_y_lanes + o, task.out);
+      }
+      grad_y_lanes = buffers.grad_y_lanes;
+    }
+    team.barrier();
+    for (int64_t item = team.begin(panels * blocks); item < team.end(panels * blocks); ++item) {
+      const int64_t i = item / blocks * kPanel, o = item % blocks * kLinearBlock;
+      add_sum_over_rows<Element>(grad_y_lanes + o, task.out, buffers.x_panels + i * chunk_lane_rows,
+                                 divide_up(rows, kPerLane<Element>), task.grad_weight_OI + o * task.in + i,
+                                 task.in, smaller(kLinearBlock, task.out - o), smaller(kPanel, task.in - i));
+    }
+    team.barrier();
+  }
+}
+
+template <class Element>
+void linear_backward(const LinearTask<Element>& task, const Team& team, std::byte* shared, std::byte* own) {
+  if (task.grad_x_RI != nullptr) linear_backward_x(task, team, reinterpret_cast<uint32_t*>(own));
+  if (task.grad_weight_OI != nullptr) linear_backward_weight(task, team, shared);
+}
+
+}  // namespace granule::GRANULE_ISA
