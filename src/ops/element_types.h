@@ -16,4 +16,19 @@ Element* elements(const at::Tensor& tensor) {
   return reinterpret_cast<Element*>(tensor.mutable_data_ptr<Stored>());
 }
 
+/// Calls body(Element()) for fp32 and bf16 rows whose width the kernels take, a multiple of 16; else says
+/// false.
+template <class Body>
+bool with_kernel_element(at::ScalarType dtype, int64_t width, const Body& body) {
+  if (width % 16 != 0 || width == 0) return false;
+  if (dtype == at::kFloat) {
+    body(float());
+  } else if (dtype == at::kBFloat16) {
+    body(Bf16());
+  } else {
+    return false;
+  }
+  return true;
+}
+
 }  // namespace granule

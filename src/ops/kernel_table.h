@@ -6,6 +6,7 @@
 #include "ops/expert_loops.h"
 #include "ops/head_loops.h"
 #include "ops/linear_loops.h"
+#include "ops/row_loops.h"
 
 namespace granule::GRANULE_ISA {
 
@@ -26,7 +27,12 @@ constexpr Kernels<Element> make_kernels() {
           .linear_shared_bytes = linear_shared_bytes<Element>,
           .linear_thread_bytes = linear_thread_bytes<Element>,
           .linear_forward = linear_forward<Element>,
-          .linear_backward = linear_backward<Element>};
+          .linear_backward = linear_backward<Element>,
+          .sum_slots = sum_slots<Element>,
+          .sum_slots_backward = sum_slots_backward<Element>,
+          .normalize = normalize<Element>,
+          .normalize_backward = normalize_backward<Element>,
+          .turn_heads = turn_heads<Element>};
 }
 
 extern const Kernels<float> kFloatKernels;

@@ -74,6 +74,43 @@ struct LinearTask {
   float* grad_weight_OI;  ///< added to
 };
 
+/// Sums of the rows of each token's K slots; see combine_rows. Without gates every slot weighs one.
+template <class Element>
+struct SlotTask {
+  int64_t K, D;  ///< D a multiple of 16, here and below
+  const int64_t* position_TK;
+  const float* gate_TK;
+  const Element* y_ND;
+  Element* out_TD;
+  const Element* grad_out_TD;
+  Element* grad_y_ND;
+  float* grad_gate_TK;
+};
+
+/// RMSNorm of rows.
+template <class Element>
+struct NormTask {
+  int64_t D;
+  float eps;
+  const Element* x_TD;
+  const float* weight_D;
+  float* scale_T;  ///< 1 / root mean square, for backward
+  Element* y_TD;
+  const Element* grad_y_TD;
+  Element* grad_x_TD;
+};
+
+/// Rotary embedding; `half` of the head's width a multiple of 16.
+template <class Element>
+struct RotaryTask {
+  int64_t H, half;
+  const float *cos_Pd, *sin_Pd;
+  const int64_t* position_T;
+  float direction;  ///< 1, or -1 to turn back
+  const Element* x_THd;
+  Element* y_THd;
+};
+
 template <class Element>
 struct Kernels {
   /// Bytes that a task needs once (shared by its team), and once for each thread.
@@ -101,6 +138,13 @@ struct Kernels {
                          std::byte* own);
   void (*linear_backward)(const LinearTask<Element>& task, const Team& team, std::byte* shared,
                           std::byte* own);
+
+  /// Tokens or rows [begin, end) each.
+  void (*sum_slots)(const SlotTask<Element>& task, int64_t begin, int64_t end);
+  void (*sum_slots_backward)(const SlotTask<Element>& task, int64_t begin, int64_t end);
+  void (*normalize)(const NormTask<Element>& task, int64_t begin, int64_t end);
+  void (*normalize_backward)(const NormTask<Element>& task, int64_t begin, int64_t end, float* grad_weight_D);
+  void (*turn_heads)(const RotaryTask<Element>& task, int64_t begin, int64_t end);
 };
 
 /// The kernels of `kernel_isa()`; Element is float or Bf16.

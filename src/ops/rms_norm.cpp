@@ -9,6 +9,8 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "ops/element_types.h"
+#include "ops/kernels.h"
 #include "ops/weight_gradient.h"
 
 namespace granule {
@@ -69,40 +71,72 @@ void normalize_backward(const Value* x, const at::opmath_type<Value>* weight,
   });
 }
 
+int64_t num_rows(const at::Tensor& x) {
+  return x.size(-1) == 0 ? 0 : x.numel() / x.size(-1);
+}
+
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_D,
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps) {
     const auto x_RD = x.contiguous();
-    const int64_t D = x_RD.size(-1), rows = D == 0 ? 0 : x_RD.numel() / D;
+    const int64_t D = x_RD.size(-1), rows = num_rows(x_RD);
+    const auto sum_dtype = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+    const auto weight_D = weight.to(sum_dtype).contiguous();
     auto y = at::empty_like(x_RD);
-    at::Tensor scale_R;
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_RD.scalar_type(), "rms_norm", [&] {
-      using Sum = at::opmath_type<scalar_t>;
-      const auto options = x_RD.options().dtype(c10::CppTypeToScalarType<Sum>::value);
-      scale_R = at::empty({rows}, options);
-      const auto weight_sum_D = weight_D.to(options.dtype()).contiguous();
-      normalize(x_RD.const_data_ptr<scalar_t>(), weight_sum_D.template const_data_ptr<Sum>(), rows, D, eps,
-                y.mutable_data_ptr<scalar_t>(), scale_R.mutable_data_ptr<Sum>());
+    auto scale_R = at::empty({rows}, weight_D.options());
+    const bool by_kernels = with_kernel_element(x.scalar_type(), D, [&]<class Element>(Element) {
+      const NormTask<Element> task{.D = D,
+                                   .eps = static_cast<float>(eps),
+                                   .x_TD = elements<Element>(x_RD),
+                                   .weight_D = weight_D.const_data_ptr<float>(),
+                                   .scale_T = scale_R.mutable_data_ptr<float>(),
+                                   .y_TD = elements<Element>(y)};
+      at::parallel_for(0, rows, kBlockRows,
+                       [&](int64_t begin, int64_t end) { kernels<Element>().normalize(task, begin, end); });
     });
-    context->save_for_backward({x_RD, weight_D, scale_R});
+    if (!by_kernels) {
+      AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_RD.scalar_type(), "rms_norm", [&] {
+        using Sum = at::opmath_type<scalar_t>;
+        normalize(x_RD.const_data_ptr<scalar_t>(), weight_D.template const_data_ptr<Sum>(), rows, D, eps,
+                  y.mutable_data_ptr<scalar_t>(), scale_R.mutable_data_ptr<Sum>());
+      });
+    }
+    context->save_for_backward({x_RD, weight, scale_R});
     return y;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     const auto saved = context->get_saved_variables();
-    const auto &x_RD = saved[0], &weight_D = saved[1], &scale_R = saved[2];
-    const int64_t D = x_RD.size(-1), rows = scale_R.size(0);
+    const auto &x_RD = saved[0], &scale_R = saved[2];
+    const int64_t D = x_RD.size(-1), rows = num_rows(x_RD), blocks = (rows + kBlockRows - 1) / kBlockRows;
+    const auto weight_D = saved[1].detach().to(scale_R.scalar_type()).contiguous();
     const auto grad_y = gradients[0].contiguous();
     auto grad_x = at::empty_like(x_RD);
-    const auto weight_sum_D = weight_D.to(scale_R.scalar_type()).contiguous();
-    auto grad_weight_blocks = at::zeros({(rows + kBlockRows - 1) / kBlockRows, D}, scale_R.options());
-    AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_RD.scalar_type(), "rms_norm_backward", [&] {
-      using Sum = at::opmath_type<scalar_t>;
-      normalize_backward(x_RD.const_data_ptr<scalar_t>(), weight_sum_D.template const_data_ptr<Sum>(),
-                         scale_R.const_data_ptr<Sum>(), grad_y.const_data_ptr<scalar_t>(), rows, D,
-                         grad_x.mutable_data_ptr<scalar_t>(), grad_weight_blocks.mutable_data_ptr<Sum>());
+    auto grad_weight_blocks = at::zeros({blocks, D}, scale_R.options());
+    const bool by_kernels = with_kernel_element(x_RD.scalar_type(), D, [&]<class Element>(Element) {
+      const NormTask<Element> task{.D = D,
+                                   .x_TD = elements<Element>(x_RD),
+                                   .weight_D = weight_D.const_data_ptr<float>(),
+                                   .scale_T = scale_R.mutable_data_ptr<float>(),
+                                   .grad_y_TD = elements<Element>(grad_y),
+                                   .grad_x_TD = elements<Element>(grad_x)};
+      auto* sums = grad_weight_blocks.mutable_data_ptr<float>();
+      at::parallel_for(0, blocks, 1, [&](int64_t begin, int64_t end) {
+        for (int64_t block = begin; block < end; ++block) {
+          kernels<Element>().normalize_backward(task, block * kBlockRows,
+                                                std::min(rows, (block + 1) * kBlockRows), sums + block * D);
+        }
+      });
     });
-    WeightGradient grad_weight(weight_D);
+    if (!by_kernels) {
+      AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_RD.scalar_type(), "rms_norm_backward", [&] {
+        using Sum = at::opmath_type<scalar_t>;
+        normalize_backward(x_RD.const_data_ptr<scalar_t>(), weight_D.template const_data_ptr<Sum>(),
+                           scale_R.const_data_ptr<Sum>(), grad_y.const_data_ptr<scalar_t>(), rows, D,
+                           grad_x.mutable_data_ptr<scalar_t>(), grad_weight_blocks.mutable_data_ptr<Sum>());
+      });
+    }
+    WeightGradient grad_weight(saved[1]);
     if (grad_weight.wanted()) grad_weight.sum().add_(grad_weight_blocks.sum(0));
     return {grad_x, grad_weight.result(), at::Tensor()};
   }

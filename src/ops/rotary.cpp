@@ -9,6 +9,8 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "ops/element_types.h"
+#include "ops/kernels.h"
 
 namespace granule {
 
@@ -27,6 +29,19 @@ at::Tensor turn(const at::Tensor& x, const at::Tensor& position_BS, const at::Te
   const auto* position = position_BS.const_data_ptr<int64_t>();
   const auto* cos_table = cos_Pd.const_data_ptr<float>();
   const auto* sin_table = sin_Pd.const_data_ptr<float>();
+  const bool by_kernels = with_kernel_element(x_BSHd.scalar_type(), half, [&, H = H]<class Element>(Element) {
+    const RotaryTask<Element> task{.H = H,
+                                   .half = half,
+                                   .cos_Pd = cos_table,
+                                   .sin_Pd = sin_table,
+                                   .position_T = position,
+                                   .direction = static_cast<float>(direction),
+                                   .x_THd = elements<Element>(x_BSHd),
+                                   .y_THd = elements<Element>(y_BSHd)};
+    at::parallel_for(0, B * S, 16,
+                     [&](int64_t begin, int64_t end) { kernels<Element>().turn_heads(task, begin, end); });
+  });
+  if (by_kernels) return y_BSHd;
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, x_BSHd.scalar_type(), "apply_rotary", [&] {
     using Sum = at::opmath_type<scalar_t>;
     const auto* source = x_BSHd.const_data_ptr<scalar_t>();

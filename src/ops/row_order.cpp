@@ -7,6 +7,8 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/check.h"
+#include "ops/element_types.h"
+#include "ops/kernels.h"
 
 namespace granule {
 
@@ -61,6 +63,22 @@ void sum_weighted_slots_backward(const Value* y, const int64_t* position, const 
   });
 }
 
+// The same by the kernels, if they take these rows; `gate_TK` may be undefined.
+bool sum_by_kernels(const at::Tensor& y_ND, const at::Tensor& position_TK, const at::Tensor& gate_TK,
+                    at::Tensor& out_TD) {
+  if (gate_TK.defined() && gate_TK.scalar_type() != at::kFloat) return false;
+  return with_kernel_element(y_ND.scalar_type(), y_ND.size(1), [&]<class Element>(Element) {
+    const SlotTask<Element> task{.K = position_TK.size(1),
+                                 .D = y_ND.size(1),
+                                 .position_TK = position_TK.const_data_ptr<int64_t>(),
+                                 .gate_TK = gate_TK.defined() ? gate_TK.const_data_ptr<float>() : nullptr,
+                                 .y_ND = elements<Element>(y_ND),
+                                 .out_TD = elements<Element>(out_TD)};
+    at::parallel_for(0, position_TK.size(0), kRowsPerTask,
+                     [&](int64_t begin, int64_t end) { kernels<Element>().sum_slots(task, begin, end); });
+  });
+}
+
 bool is_identity(const int64_t* position, int64_t T) {
   for (int64_t t = 0; t < T; ++t) {
     if (position[t] != t) return false;
@@ -99,6 +117,7 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
     const auto [T, K] = get_shape<2>(position_TK);
     const int64_t D = y_ND.size(1);
     auto out_TD = at::empty({T, D}, y_ND.options());
+    if (sum_by_kernels(y_ND, position_TK, gate_TK, out_TD)) return out_TD;
     dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
       sum_weighted_slots(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
                          gate_TK.const_data_ptr<Gate>(), T, K, D, out_TD.mutable_data_ptr<Value>());
@@ -113,6 +132,22 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
     const auto grad_TD = gradients[0].contiguous();
     auto grad_y_ND = at::empty_like(y_ND);
     auto grad_gate_TK = at::empty_like(gate_TK);
+    const bool by_kernels =
+        gate_TK.scalar_type() == at::kFloat &&
+        with_kernel_element(y_ND.scalar_type(), y_ND.size(1), [&]<class Element>(Element) {
+          const SlotTask<Element> task{.K = K,
+                                       .D = y_ND.size(1),
+                                       .position_TK = position_TK.const_data_ptr<int64_t>(),
+                                       .gate_TK = gate_TK.const_data_ptr<float>(),
+                                       .y_ND = elements<Element>(y_ND),
+                                       .grad_out_TD = elements<Element>(grad_TD),
+                                       .grad_y_ND = elements<Element>(grad_y_ND),
+                                       .grad_gate_TK = grad_gate_TK.mutable_data_ptr<float>()};
+          at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
+            kernels<Element>().sum_slots_backward(task, begin, end);
+          });
+        });
+    if (by_kernels) return {grad_y_ND, at::Tensor(), grad_gate_TK};
     dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
       sum_weighted_slots_backward(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
                                   gate_TK.const_data_ptr<Gate>(), grad_TD.const_data_ptr<Value>(), T, K,
@@ -171,6 +206,7 @@ at::Tensor sum_slots(const at::Tensor& y_ND, const at::Tensor& position_TK) {
   const auto* position = position_TK.const_data_ptr<int64_t>();
   if (K == 1 && y_ND.size(0) == T && is_identity(position, T)) return y_ND;
   auto out_TD = at::empty({T, D}, y_ND.options());
+  if (sum_by_kernels(y_ND, position_TK, at::Tensor(), out_TD)) return out_TD;
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, y_ND.scalar_type(), "rows", [&] {
     sum_weighted_slots<scalar_t, float>(y_ND.const_data_ptr<scalar_t>(), position, nullptr, T, K, D,
                                         out_TD.mutable_data_ptr<scalar_t>());

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
 #include "tests/support/tensor_compare.h"
@@ -12,10 +13,11 @@ namespace {
 
 constexpr double kEps = 1e-6;
 
-class RmsNormOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+class RmsNormOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(RmsNormOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   for (const auto& [T, D] : {std::pair<int64_t, int64_t>{1, 1}, {5, 19}, {130, 64}, {3, 100}, {0, 8}}) {
     const auto x_TD = (at::randn({T, D}) * 3).to(dtype).set_requires_grad(true);
     const auto weight_D = (at::rand({D}) + 0.5).to(dtype).set_requires_grad(true);
@@ -30,9 +32,10 @@ TEST_P(RmsNormOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, RmsNormOfDtype,
-                         testing::Values(std::pair{at::kFloat, 1e-5}, std::pair{at::kDouble, 1e-13},
-                                         std::pair{at::kBFloat16, 2e-2}));
+INSTANTIATE_TEST_SUITE_P(Isas, RmsNormOfDtype,
+                         testing::ValuesIn(on_every_isa({{at::kFloat, 1e-5}, {at::kBFloat16, 2e-2}})));
+INSTANTIATE_TEST_SUITE_P(Plain, RmsNormOfDtype,
+                         testing::Values(std::tuple{kernel_isa(), at::kDouble, 1e-13}));
 
 TEST(RmsNorm, GradientsMatchDifferences) {
   const auto function = [&](const std::vector<at::Tensor>& in) { return rms_norm(in[0], in[1], 1e-3); };

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
 #include "tests/support/tensor_compare.h"
@@ -10,10 +11,11 @@
 namespace granule {
 namespace {
 
-class RotaryOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+class RotaryOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(RotaryOfDtype, EqualsTheNaiveLoopAndTurnsGradientsBack) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   for (const int64_t head_dim : {2, 12, 64}) {
     const auto table = make_rotary_table(50, head_dim, 10000.0);
     const auto x_BSHd = at::randn({2, 7, 3, head_dim}).to(dtype).set_requires_grad(true);
@@ -27,9 +29,9 @@ TEST_P(RotaryOfDtype, EqualsTheNaiveLoopAndTurnsGradientsBack) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, RotaryOfDtype,
-                         testing::Values(std::pair{at::kFloat, 1e-6}, std::pair{at::kDouble, 1e-6},
-                                         std::pair{at::kBFloat16, 5e-3}));
+INSTANTIATE_TEST_SUITE_P(Isas, RotaryOfDtype,
+                         testing::ValuesIn(on_every_isa({{at::kFloat, 1e-6}, {at::kBFloat16, 5e-3}})));
+INSTANTIATE_TEST_SUITE_P(Plain, RotaryOfDtype, testing::Values(std::tuple{kernel_isa(), at::kDouble, 1e-6}));
 
 TEST(Rotary, GradientsMatchDifferences) {
   const auto table = make_rotary_table(9, 6, 100.0);

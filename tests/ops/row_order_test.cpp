@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/check.h"
+#include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
 #include "tests/support/tensor_compare.h"
@@ -42,13 +43,14 @@ TEST(OrderRows, RefusesAGroupThatIsNone) {
   EXPECT_THROW(order_rows(at::full({1, 1}, -2, at::kLong), 3), std::exception);
 }
 
-class RowsOfDtype : public testing::TestWithParam<std::pair<at::ScalarType, double>> {};
+class RowsOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(RowsOfDtype, GatherAndItsGradientEqualTheNaiveLoop) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   for (const auto& [group_TK, num_groups] : group_cases()) {
     const auto order = order_rows(group_TK, num_groups);
-    const int64_t T = group_TK.size(0), D = 13;
+    const int64_t T = group_TK.size(0), D = group_TK.size(1) == 2 ? 13 : 48;
     const auto x_TD = at::randn({T, D}).to(dtype).set_requires_grad(true);
     const auto y_ND = gather_rows(x_TD, order);
     EXPECT_TRUE(y_ND.detach().equal(x_TD.detach().index_select(0, order.source_N)));
@@ -63,7 +65,8 @@ TEST_P(RowsOfDtype, GatherAndItsGradientEqualTheNaiveLoop) {
 }
 
 TEST_P(RowsOfDtype, CombineAndItsGradientsEqualTheNaiveLoop) {
-  const auto [dtype, tolerance] = GetParam();
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
   for (const int64_t D : {1, 13, 32}) {
     for (const auto& [group_TK, num_groups] : group_cases()) {
       const auto order = order_rows(group_TK, num_groups);
@@ -82,9 +85,9 @@ TEST_P(RowsOfDtype, CombineAndItsGradientsEqualTheNaiveLoop) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, RowsOfDtype,
-                         testing::Values(std::pair{at::kFloat, 1e-6}, std::pair{at::kDouble, 1e-14},
-                                         std::pair{at::kBFloat16, 5e-3}));
+INSTANTIATE_TEST_SUITE_P(Isas, RowsOfDtype,
+                         testing::ValuesIn(on_every_isa({{at::kFloat, 1e-6}, {at::kBFloat16, 5e-3}})));
+INSTANTIATE_TEST_SUITE_P(Plain, RowsOfDtype, testing::Values(std::tuple{kernel_isa(), at::kDouble, 1e-14}));
 
 TEST(CombineRows, GradientsMatchDifferences) {
   const auto order = order_rows(at::tensor({0, 2, 2, 1, -1, 0}, at::kLong).view({3, 2}), 3);

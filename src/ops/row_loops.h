@@ -1,0 +1,122 @@
+#pragma once
+// What is done row by row and bound by memory: one pass each, D a multiple of 16.
+
+#include "ops/attention_loops.h"
+
+namespace granule::GRANULE_ISA {
+
+/// Bytes of a cache line, in elements.
+template <class Element>
+constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Element));
+
+template <class Element>
+void sum_slots(const SlotTask<Element>& task, int64_t begin, int64_t end) {
+  const int64_t K = task.K, D = task.D;
+  for (int64_t t = begin; t < end; ++t) {
+    const int64_t* position = task.position_TK + t * K;
+    const int64_t* next = t + 1 < end ? position + K : position;
+    for (int64_t d = 0; d < D; d += 16) {
+      Vec sum[16 / kWidth] = {};
+      for (int64_t k = 0; k < K; ++k) {
+        // Rows lie anywhere: those of the next token are asked for now.
+        if (d % kLine<Element> == 0 && next[k] >= 0) __builtin_prefetch(task.y_ND + next[k] * D + d);
+        if (position[k] < 0) continue;
+        const float weight = task.gate_TK == nullptr ? 1.0f : task.gate_TK[t * K + k];
+        const Element* row = task.y_ND + position[k] * D + d;
+#pragma GCC unroll 4
+        for (int64_t j = 0; j < 16 / kWidth; ++j) sum[j] += load(row + j * kWidth) * weight;
+      }
+#pragma GCC unroll 4
+      for (int64_t j = 0; j < 16 / kWidth; ++j) store(task.out_TD + t * D + d + j * kWidth, sum[j]);
+    }
+  }
+}
+
+template <class Element>
+void sum_slots_backward(const SlotTask<Element>& task, int64_t begin, int64_t end) {
+  const int64_t K = task.K, D = task.D;
+  for (int64_t slot = begin * K; slot < end * K; ++slot) {
+    const int64_t n = task.position_TK[slot];
+    task.grad_gate_TK[slot] = 0;
+    if (n < 0) continue;
+    const int64_t next = slot + 1 < end * K ? task.position_TK[slot + 1] : -1;
+    const Element *grad = task.grad_out_TD + slot / K * D, *row = task.y_ND + n * D;
+    const float weight = task.gate_TK[slot];
+    Vec dot = {};
+    for (int64_t d = 0; d < D; d += kWidth) {
+      if (d % kLine<Element> == 0 && next >= 0) {
+        __builtin_prefetch(task.y_ND + next * D + d);
+        __builtin_prefetch(task.grad_y_ND + next * D + d, 1);
+      }
+      const Vec value = load(grad + d);
+      dot += value * load(row + d);
+      store(task.grad_y_ND + n * D + d, value * weight);
+    }
+    task.grad_gate_TK[slot] = sum_of_lanes(dot);
+  }
+}
+
+template <class Element>
+void normalize(const NormTask<Element>& task, int64_t begin, int64_t end) {
+  const int64_t D = task.D;
+  for (int64_t t = begin; t < end; ++t) {
+    const Element* row = task.x_TD + t * D;
+    Vec squares[2] = {};
+    for (int64_t d = 0; d < D; d += 16) {
+      for (int64_t j = 0; j < 16; j += kWidth) {
+        const Vec value = load(row + d + j);
+        squares[(d / 16 + j / kWidth) % 2] += value * value;
+      }
+    }
+    const float mean = sum_of_lanes(squares[0] + squares[1]) / static_cast<float>(D);
+    const float scale = 1.0f / __builtin_sqrtf(mean + task.eps);
+    task.scale_T[t] = scale;
+    for (int64_t d = 0; d < D; d += kWidth) {
+      Element unit[kWidth];
+      store(unit, load(row + d) * scale);
+      store(task.y_TD + t * D + d, load(unit) * load(task.weight_D + d));
+    }
+  }
+}
+
+/// With unit = x * scale and g = grad_y * weight: grad_x = scale * (g - unit * mean(g * unit)).
+template <class Element>
+void normalize_backward(const NormTask<Element>& task, int64_t begin, int64_t end, float* grad_weight_D) {
+  const int64_t D = task.D;
+  for (int64_t t = begin; t < end; ++t) {
+    const Element *row = task.x_TD + t * D, *grad = task.grad_y_TD + t * D;
+    const float scale = task.scale_T[t];
+    Vec dot = {};
+    for (int64_t d = 0; d < D; d += kWidth) {
+      const Vec g = load(grad + d), unit = load(row + d) * scale;
+      store(grad_weight_D + d, load(grad_weight_D + d) + g * unit);
+      dot += g * load(task.weight_D + d) * unit;
+    }
+    const float mean = sum_of_lanes(dot) / static_cast<float>(D);
+    for (int64_t d = 0; d < D; d += kWidth) {
+      const Vec unit = load(row + d) * scale;
+      store(task.grad_x_TD + t * D + d, (load(grad + d) * load(task.weight_D + d) - unit * mean) * scale);
+    }
+  }
+}
+
+template <class Element>
+void turn_heads(const RotaryTask<Element>& task, int64_t begin, int64_t end) {
+  const int64_t half = task.half;
+  for (int64_t t = begin; t < end; ++t) {
+    const float *cos = task.cos_Pd + task.position_T[t] * half,
+                *sin = task.sin_Pd + task.position_T[t] * half;
+    for (int64_t head = t * task.H; head < (t + 1) * task.H; ++head) {
+      const Element* x = task.x_THd + head * 2 * half;
+      Element* y = task.y_THd + head * 2 * half;
+      for (int64_t i = 0; i < half; i += kWidth) {
+        const Vec a = load(x + i), b = load(x + half + i);
+        const Vec c = load(cos + i), s = load(sin + i) * task.direction;
+        store(y + i, a * c - b * s);
+        store(y + half + i, b * c + a * s);
+      }
+    }
+  }
+}
+
+}  // namespace granule::GRANULE_ISA
