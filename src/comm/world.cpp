@@ -20,6 +20,10 @@ namespace {
 // first one ends them all.
 constexpr std::chrono::milliseconds kLastWords{500};
 
+// What is wrong for all ranks alike (a config, a file) is said by rank 0, which ends the job; another rank speaks only
+// if rank 0 had nothing to say.
+constexpr std::chrono::milliseconds kAfterRankZero{1000};
+
 bool is_set(const char* variable) {
   return std::getenv(variable) != nullptr;
 }
@@ -110,6 +114,7 @@ int run_in_world(int argc, char** argv, const std::function<int(World&)>& body) 
       return body(world);
     } catch (...) {
       const auto [text, code] = current_failure();
+      if (world.rank() > 0) std::this_thread::sleep_for(kAfterRankZero);
       log_error(text);
       if (world.size() > 1) world.abort(code);
       return static_cast<int>(code);

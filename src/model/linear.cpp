@@ -2,12 +2,14 @@
 
 #include <ATen/ATen.h>
 
+#include "ops/linear.h"
+
 namespace granule {
 
 Linear::Linear(int64_t in, int64_t out, at::TensorOptions options) {
   weight_ = register_parameter("weight", at::empty({out, in}, options));
 }
 
-at::Tensor Linear::forward(const at::Tensor& x) const { return at::linear(x, weight_); }
+at::Tensor Linear::forward(const at::Tensor& x) const { return apply_linear(x, weight_); }
 
 }  // namespace granule

@@ -2,78 +2,112 @@
 
 #include <ATen/ATen.h>
 
+#include <chrono>
 #include <cmath>
 
 #include "base/check.h"
+#include "model/batch_counts.h"
+#include "model/routing_statistics.h"
+#include "model/selection_bias.h"
 
 namespace granule {
 
 namespace {
 
 // Layer by layer over the micro-batches of a step.
-void add_statistics(std::vector<RoutingStatistics>& total, const std::vector<RoutingStatistics>& part) {
+void add_layers(std::vector<RoutingStatistics>& total, const std::vector<RoutingStatistics>& part) {
   if (total.empty()) {
     total = part;
     return;
   }
   CHECK(total.size() == part.size(), total.size(), " layers against ", part.size());
-  for (size_t i = 0; i < total.size(); ++i) {
-    total[i].count_E += part[i].count_E;
-    total[i].num_chosen += part[i].num_chosen;
-    total[i].num_tokens += part[i].num_tokens;
-    total[i].entropy_sum += part[i].entropy_sum;
-    total[i].balance_loss_sum += part[i].balance_loss_sum;
-    total[i].num_sequences += part[i].num_sequences;
-  }
+  for (size_t i = 0; i < total.size(); ++i) add_statistics(total[i], part[i]);
+}
+
+// Of the valid tokens and sequences of all ranks, what one weighs in a mean over them.
+double weight_of_one(int64_t count) {
+  return 1.0 / static_cast<double>(std::max<int64_t>(1, count));
 }
 
 Batch rows_of(const Batch& batch, int64_t first, int64_t count) {
   const auto narrow = [&](const at::Tensor& rows) { return rows.narrow(0, first, count); };
-  return {narrow(batch.token_BS), narrow(batch.label_BS), narrow(batch.loss_mask_BS), narrow(batch.segment_BS)};
+  return {narrow(batch.token_BS), narrow(batch.label_BS), narrow(batch.loss_mask_BS),
+          narrow(batch.segment_BS)};
 }
+
+// Adds the time since its construction, or since its last call, to a phase.
+class PhaseClock {
+ public:
+  void add_to(double& seconds) {
+    const auto now = std::chrono::steady_clock::now();
+    seconds += std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+  }
+
+ private:
+  std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+};
 
 }  // namespace
 
-TrainStep::TrainStep(Transformer& model, Optimizer& optimizer, Communicator& replica, int64_t micro_batch_size,
-                     bool recompute)
-    : model_(model), optimizer_(optimizer), replica_(replica), micro_batch_size_(micro_batch_size), recompute_(recompute) {}
+TrainStep::TrainStep(Transformer& model, Optimizer& optimizer, Communicator& replica,
+                     int64_t micro_batch_size, bool recompute)
+    : model_(model),
+      optimizer_(optimizer),
+      replica_(replica),
+      micro_batch_size_(micro_batch_size),
+      recompute_(recompute) {}
 
 StepOutcome TrainStep::run(const Batch& rows, double lr) {
   StepOutcome outcome;
   const int64_t num_rows = rows.token_BS.size(0);
   CHECK(num_rows % micro_batch_size_ == 0, num_rows, " rows in micro-batches of ", micro_batch_size_);
+  const auto layout = layout_of(rows);
   outcome.num_tokens = replica_.all_reduce_sum(rows.loss_mask_BS.sum().item<int64_t>());
-  const int64_t num_sequences = replica_.all_reduce_sum(layout_of(rows).num_sequences);
+  const double sequence_weight = weight_of_one(replica_.all_reduce_sum(layout.num_sequences));
+  const double token_weight = weight_of_one(replica_.all_reduce_sum(layout.valid_T.sum().item<int64_t>()));
 
+  BatchCounts batch_counts(replica_);
   optimizer_.zero_gradients();
   double loss = 0;
   for (int64_t first = 0; first < num_rows; first += micro_batch_size_) {
     const auto micro_batch = rows_of(rows, first, micro_batch_size_);
     std::vector<RoutingStatistics> statistics;
-    ForwardContext context{layout_of(micro_batch), 1.0 / static_cast<double>(std::max<int64_t>(1, num_sequences)),
-                           &statistics, recompute_};
-    loss += accumulate(micro_batch, outcome.num_tokens, context);
-    add_statistics(outcome.routing, statistics);
+    ForwardContext context{layout_of(micro_batch), sequence_weight, token_weight, &statistics, recompute_,
+                           &batch_counts};
+    batch_counts.begin_micro_batch();
+    loss += accumulate(micro_batch, outcome.num_tokens, context, outcome.times);
+    add_layers(outcome.routing, statistics);
   }
 
+  PhaseClock clock;
   auto total = at::full({1}, loss, at::kDouble);
   replica_.all_reduce_sum(total);
   outcome.loss = total.item<double>();
   reduce_statistics(outcome.routing, replica_);
   outcome.gradient_norm = optimizer_.reduce_gradients();
+  clock.add_to(outcome.times.reduce);
   outcome.applied = std::isfinite(outcome.loss) && std::isfinite(outcome.gradient_norm);
-  if (outcome.applied) optimizer_.apply(lr);
+  if (outcome.applied) {
+    optimizer_.apply(lr);
+    update_selection_bias(model_, outcome.routing, model_.config().router.moe_router_bias_update_rate);
+  }
+  clock.add_to(outcome.times.update);
   return outcome;
 }
 
-double TrainStep::accumulate(const Batch& micro_batch, int64_t global_tokens, ForwardContext& context) {
+double TrainStep::accumulate(const Batch& micro_batch, int64_t global_tokens, ForwardContext& context,
+                             StepTimes& times) {
+  PhaseClock clock;
   const auto output = model_.forward(micro_batch.token_BS, context);
   const auto loss_T = model_.token_losses(output.hidden_TD, micro_batch.label_BS.flatten(),
                                           micro_batch.loss_mask_BS.flatten());
-  const auto loss = loss_T.sum() / static_cast<double>(std::max<int64_t>(1, global_tokens));
+  const auto loss = loss_T.sum() * weight_of_one(global_tokens);
   const auto objective = output.balance_loss.defined() ? loss + output.balance_loss : loss;
+  clock.add_to(times.forward);
   objective.backward();
-  return loss_T.detach().sum(at::kDouble).item<double>() / static_cast<double>(std::max<int64_t>(1, global_tokens));
+  clock.add_to(times.backward);
+  return loss_T.detach().sum(at::kDouble).item<double>() * weight_of_one(global_tokens);
 }
 
 SequenceLayout layout_of(const Batch& batch) {
@@ -86,26 +120,27 @@ void reduce_statistics(std::vector<RoutingStatistics>& statistics, Communicator&
   if (statistics.empty()) return;
   const auto num_layers = static_cast<int64_t>(statistics.size());
   const int64_t E = statistics[0].count_E.numel();
-  auto integers = at::zeros({num_layers, E + 3}, at::kLong);
-  auto sums = at::zeros({num_layers, 2}, at::kDouble);
+  auto integers = at::zeros({num_layers, 2 * E + 1}, at::kLong);
+  auto sums = at::zeros({num_layers, 5}, at::kDouble);
   for (int64_t i = 0; i < num_layers; ++i) {
     const auto& layer = statistics[static_cast<size_t>(i)];
     integers[i].narrow(0, 0, E).copy_(layer.count_E);
-    integers[i].narrow(0, E, 3).copy_(at::tensor({layer.num_chosen, layer.num_tokens, layer.num_sequences}));
-    sums[i].copy_(at::tensor({layer.entropy_sum, layer.balance_loss_sum}, at::kDouble));
+    integers[i].narrow(0, E, E).copy_(layer.chosen_E);
+    integers[i][2 * E] = layer.num_tokens;
+    const auto& balance = layer.balance;
+    sums[i].copy_(at::tensor(
+        {layer.entropy_sum, balance.expert, balance.device, balance.communication, balance.z}, at::kDouble));
   }
   group.all_reduce_sum(integers);
   group.all_reduce_sum(sums);
-  const auto integer = integers.accessor<int64_t, 2>();
   const auto sum = sums.accessor<double, 2>();
   for (int64_t i = 0; i < num_layers; ++i) {
     auto& layer = statistics[static_cast<size_t>(i)];
     layer.count_E = integers[i].narrow(0, 0, E).clone();
-    layer.num_chosen = integer[i][E];
-    layer.num_tokens = integer[i][E + 1];
-    layer.num_sequences = integer[i][E + 2];
+    layer.chosen_E = integers[i].narrow(0, E, E).clone();
+    layer.num_tokens = integers[i][2 * E].item<int64_t>();
     layer.entropy_sum = sum[i][0];
-    layer.balance_loss_sum = sum[i][1];
+    layer.balance = {sum[i][1], sum[i][2], sum[i][3], sum[i][4]};
   }
 }
 

@@ -14,12 +14,23 @@
 
 namespace granule {
 
+/// Seconds of a step on this rank, phase by phase.
+struct StepTimes {
+  double forward = 0;
+  double backward = 0;
+  double reduce = 0;  ///< gradients and statistics over ranks, and the norm
+  double update = 0;  ///< AdamW and the gathering of parameters
+
+  double total() const { return forward + backward + reduce + update; }
+};
+
 struct StepOutcome {
   double loss = 0;           ///< cross-entropy in nats, mean over the valid tokens of the global batch
   double gradient_norm = 0;  ///< before clipping
   bool applied = false;      ///< false: loss or gradient was not finite on some rank, nothing changed on any
   int64_t num_tokens = 0;    ///< valid tokens of the global batch
   std::vector<RoutingStatistics> routing;  ///< one per routed layer, over the global batch
+  StepTimes times;
 };
 
 class TrainStep {
@@ -33,7 +44,7 @@ class TrainStep {
 
  private:
   /// Adds the micro-batch's gradients; returns its loss, as share of the global mean.
-  double accumulate(const Batch& micro_batch, int64_t global_tokens, ForwardContext& context);
+  double accumulate(const Batch& micro_batch, int64_t global_tokens, ForwardContext& context, StepTimes& times);
 
   Transformer& model_;
   Optimizer& optimizer_;

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Training speed beside transformers: whole steps (forward, backward, clipping, AdamW) of the same architecture, Granule
+and each mode of Hugging Face's Qwen2Moe in turn, several rounds, medians. Run it with the tests' Python environment
+(docs/performance.md has the command), on a machine that does nothing else.
+
+  scripts/compare_transformers.py [--models tiny small] [--precisions fp32 bf16] [--rounds 3] [--threads 2] [--json]
+"""
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# What a mode of the peer changes: dtype of weights, autocast to bf16, torch.compile, how experts are run.
+PEER_MODES = {
+    "fp32": {"fp32 grouped_mm": {}, "fp32 eager": {"experts": "eager"}, "fp32 compiled": {"compile": True}},
+    "bf16": {"bf16 autocast": {"autocast": True}, "bf16 weights": {"dtype": "bfloat16"},
+             "bf16 autocast compiled": {"autocast": True, "compile": True}},
+}
+
+
+def read_config(model: str) -> dict:
+    """The two levels of configs/bench/MODEL.yaml, which holds nothing but sections of numbers."""
+    config, section = {}, None
+    for line in (ROOT / f"configs/bench/{model}.yaml").read_text().splitlines():
+        key, _, value = line.split("#")[0].strip().partition(":")
+        if not key:
+            continue
+        if not line.startswith(" "):
+            section = config.setdefault(key, {})
+        else:
+            section[key] = float(value) if "." in value else int(value)
+    return config
+
+
+def run_peer(arguments: dict) -> dict:
+    """In a process of its own: steps of Qwen2Moe with the shape of a config."""
+    import torch
+    from transformers import Qwen2MoeConfig, Qwen2MoeForCausalLM
+
+    config = read_config(arguments["model"])
+    shape, train = config["model"], config["train"]
+    torch.manual_seed(0)
+    torch.set_num_threads(arguments["threads"])
+    peer_config = Qwen2MoeConfig(
+        vocab_size=shape["vocab_size"], hidden_size=shape["hidden_size"], num_hidden_layers=shape["num_hidden_layers"],
+        num_attention_heads=shape["num_attention_heads"], num_key_value_heads=shape["num_attention_heads"],
+        intermediate_size=shape.get("intermediate_size", 704), moe_intermediate_size=shape["moe_intermediate_size"],
+        shared_expert_intermediate_size=shape["n_shared_experts"] * shape["moe_intermediate_size"],
+        num_experts=shape["n_routed_experts"], num_experts_per_tok=shape["num_experts_per_tok"], decoder_sparse_step=1,
+        mlp_only_layers=list(range(shape.get("first_k_dense_replace", 0))), max_position_embeddings=train["seq_length"],
+        output_router_logits=True, router_aux_loss_coef=shape["moe_aux_loss_coeff"], use_sliding_window=False)
+    peer_config._attn_implementation = "sdpa"
+    peer_config._experts_implementation = arguments.get("experts", "grouped_mm")
+    model = Qwen2MoeForCausalLM(peer_config).to(getattr(torch, arguments.get("dtype", "float32"))).train()
+    forward = torch.compile(model) if arguments.get("compile") else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config["optimizer"]["lr"], betas=(0.9, 0.95), weight_decay=0.1,
+                                  fused=True)
+    seconds = []
+    for _ in range(arguments["steps"] + 1):
+        ids = torch.randint(0, shape["vocab_size"], (train["global_batch_size"], train["seq_length"]))
+        begin = time.perf_counter()
+        with torch.autocast("cpu", torch.bfloat16, enabled=arguments.get("autocast", False)):
+            loss = forward(input_ids=ids, labels=ids).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seconds.append(time.perf_counter() - begin)
+    tokens = train["global_batch_size"] * train["seq_length"]
+    return {"tokens_per_s": tokens / statistics.median(seconds[1:]),
+            "peak_rss_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+
+
+def measure_peer(options, model: str, mode: dict) -> dict:
+    arguments = {"model": model, "threads": options.threads, "steps": options.steps, **mode}
+    job = subprocess.run([sys.executable, __file__, "--peer", json.dumps(arguments)], capture_output=True, text=True)
+    if job.returncode != 0:
+        return {"error": job.stderr.strip().splitlines()[-1] if job.stderr.strip() else f"exit code {job.returncode}"}
+    return json.loads(job.stdout.splitlines()[-1])
+
+
+def measure_granule(options, model: str, precision: str) -> dict:
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    job = subprocess.run([options.granule, "bench", "step", ROOT / f"configs/bench/{model}.yaml",
+                          f"train.precision={precision}", "--steps", str(options.steps), "--json"],
+                         env=environment, capture_output=True, text=True, check=True)
+    return json.loads(job.stdout)
+
+
+def compare(options, model: str, precision: str) -> dict:
+    """Rounds of ours and of each mode of the peer, one after the other; medians over rounds."""
+    # bf16 is held against the peer's best of any precision.
+    modes = {name: mode for kind in (["fp32"] if precision == "fp32" else ["fp32", "bf16"])
+             for name, mode in PEER_MODES[kind].items()}
+    ours, peers = [], {name: [] for name in modes}
+    for number in range(options.rounds):
+        ours.append(measure_granule(options, model, precision))
+        for name, mode in modes.items():
+            result = measure_peer(options, model, mode)
+            if "error" in result:
+                print(f"{model} {name}: {result['error']}", file=sys.stderr)
+            else:
+                peers[name].append(result)
+            print(f"round {number + 1}: {model} {name} {result.get('tokens_per_s', 0):.0f} tokens/s, "
+                  f"ours {precision} {ours[-1]['tokens_per_s']:.0f}", file=sys.stderr)
+    speed = {name: statistics.median(r["tokens_per_s"] for r in runs) for name, runs in peers.items() if runs}
+    best = max(speed, key=speed.get)
+    own_speed = statistics.median(r["tokens_per_s"] for r in ours)
+    return {"model": model, "precision": precision, "peer": best, "tokens_per_s": round(own_speed, 1),
+            "peer_tokens_per_s": round(speed[best], 1), "ratio": round(own_speed / speed[best], 3),
+            "peak_rss_gib": round(statistics.median(r["peak_rss_gib"] for r in ours), 3),
+            "peer_peak_rss_gib": round(statistics.median(r["peak_rss_gib"] for r in peers[best]), 3)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", choices=["tiny", "small"], default=["tiny", "small"])
+    parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--granule", default=str(ROOT / "build/cpu/granule"))
+    parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.peer:
+        print(json.dumps(run_peer(json.loads(options.peer))))
+        return
+    rows = [compare(options, model, precision) for model in options.models for precision in options.precisions]
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print(f"{'model':6} {'ours':5} {'tokens/s':>9}   {'transformers, best mode':24} {'tokens/s':>9} {'ratio':>6} {'GiB':>6} {'GiB':>6}")
+    for row in rows:
+        print(f"{row['model']:6} {row['precision']:5} {row['tokens_per_s']:9.0f}   {row['peer']:24} "
+              f"{row['peer_tokens_per_s']:9.0f} {row['ratio']:6.2f} {row['peak_rss_gib']:6.2f} {row['peer_peak_rss_gib']:6.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+#include "train/step_benchmark.h"
+
+#include <ATen/ATen.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/random.h"
+#include "model/model_size.h"
+
+namespace granule {
+
+namespace {
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+// This rank's rows of a global batch of random ids, the same whatever the layout.
+Batch random_rows(const RunConfig& config, int64_t step, int64_t first, int64_t count) {
+  const int64_t S = config.train.seq_length;
+  const RandomStream stream(static_cast<uint64_t>(config.rng.seed), "benchmark/" + std::to_string(step));
+  auto token = at::empty({count, S + 1}, at::kLong);
+  auto* id = token.data_ptr<int64_t>();
+  for (int64_t i = 0; i < token.numel(); ++i) {
+    id[i] = static_cast<int64_t>(stream.below(static_cast<uint64_t>(config.model.vocab_size),
+                                              static_cast<uint64_t>(first * (S + 1) + i)));
+  }
+  return {token.narrow(1, 0, S).contiguous(), token.narrow(1, 1, S).contiguous(),
+          at::ones({count, S}, at::kBool), at::zeros({count, S}, at::kLong)};
+}
+
+}  // namespace
+
+double StepBenchmark::median_seconds() const { return median(seconds); }
+
+double StepBenchmark::median_of(double StepTimes::*phase) const {
+  std::vector<double> values;
+  for (const auto& step : times) values.push_back(step.*phase);
+  return median(values);
+}
+
+StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm_up, int64_t steps) {
+  Mesh mesh(world, config.parallel);
+  Transformer model(config.model, mesh.expert(), config.train.precision == "bf16" ? at::kBFloat16 : at::kFloat);
+  model.initialize(static_cast<uint64_t>(config.rng.seed));
+  Optimizer optimizer(model.placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()}, config.optimizer);
+  TrainStep step(model, optimizer, mesh.replica(), config.train.micro_batch_size,
+                 config.train.recompute_granularity == "full");
+  const auto size = measure_size(model);
+
+  StepBenchmark result;
+  result.num_parameters = size.total();
+  result.tokens_per_step = config.train.global_batch_size * config.train.seq_length;
+  result.flops_per_token = training_flops_per_token(config.model, size, config.train.seq_length);
+  const int64_t rows = config.train.global_batch_size / mesh.replica().size();
+  for (int64_t s = 0; s < warm_up + steps; ++s) {
+    const auto batch = random_rows(config, s, mesh.replica().rank() * rows, rows);
+    world.all().barrier();
+    const auto begin = std::chrono::steady_clock::now();
+    const auto outcome = step.run(batch, config.optimizer.lr);
+    auto seconds = at::full({1}, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
+                            at::kDouble);
+    world.all().all_reduce_max(seconds);
+    result.losses.push_back(outcome.loss);
+    if (s < warm_up) continue;
+    result.seconds.push_back(seconds.item<double>());
+    result.times.push_back(outcome.times);
+  }
+
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  result.peak_rss_bytes = static_cast<double>(world.all().all_reduce_max(int64_t{usage.ru_maxrss})) * 1024;
+  return result;
+}
+
+}  // namespace granule

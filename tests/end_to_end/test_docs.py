@@ -1,0 +1,28 @@
+"""What the documents say of the program is true."""
+import re
+
+import jobs
+
+
+def test_configuration_reference_is_made_from_the_code():
+    reference = (jobs.ROOT / "docs/configuration.md").read_text()
+    _, _, tables = reference.partition("-->\n")
+    assert tables == jobs.run("inspect", "config", ranks=None).stdout, \
+        "run: granule inspect config, and put its output below the comment of docs/configuration.md"
+
+
+def test_every_shipped_training_config_is_accepted():
+    for path in (jobs.ROOT / "configs").glob("*.yaml"):
+        ranks = int(re.search(r"expert: (\d+)", path.read_text())[1])
+        jobs.run("train", path, "--print-config", ranks=ranks)
+
+
+def test_every_command_explains_itself():
+    for command in ("train", "eval", "generate", "inspect"):
+        assert command in jobs.run("--help", ranks=None).stdout
+        assert "Usage" in jobs.run(command, "--help", ranks=None).stdout
+
+
+def test_a_wrong_command_line_is_refused():
+    for arguments in (["trian"], ["train"], ["eval", "x", "--batch-size", "0"], []):
+        jobs.run(*arguments, ranks=None, code=2)
