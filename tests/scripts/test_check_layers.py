@@ -20,6 +20,7 @@ SOUND = {
     "tests/base/text_test.cpp": "",
     "tests/model/moe_test.cpp": "",
     "tests/multi_rank/step_test.cpp": "",
+    "tests/end_to_end/test_docs.py": "",
 }
 SOUND["src/README.md"] += "## app\n- `main`: the program\n"
 
