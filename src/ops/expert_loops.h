@@ -59,6 +59,18 @@ inline void finish_forward_tile(const float* c, int64_t rows, Element* gate_up, 
   }
 }
 
+/// The next panel's source where it lies in one piece.
+template <class Element>
+inline Ahead whole_rows(const Element* first, int64_t count, int64_t steps) {
+  return Ahead(first, 128, divide_up(count * static_cast<int64_t>(sizeof(Element)), 128), steps);
+}
+
+/// The same where it is 32 columns of `rows` rows.
+template <class Element>
+inline Ahead columns_of_rows(const Element* first, int64_t stride, int64_t rows, int64_t steps) {
+  return Ahead(first, stride * static_cast<int64_t>(sizeof(Element)), rows, steps);
+}
+
 template <class Element>
 void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte* shared, std::byte* own) {
   const int64_t D = task.D, F = task.F;
@@ -71,12 +83,18 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
     const auto x_row = [&](int64_t r) { return task.x_TD + task.source[start + r] * D; };
     const auto h_row = [&](int64_t r) { return chunk.h_RF + r * F; };
 
-    const int64_t depth = D / kPerLane<Element>;
+    const int64_t depth = D / kPerLane<Element>, tiles = divide_up(rows, kTileRows);
     for (int64_t p = team.begin(F / 16); p < team.end(F / 16); ++p) {
       pack_transposed(as_lanes(task.gate_FD + p * 16 * D), depth, depth, panel, 0);
       pack_transposed(as_lanes(task.up_FD + p * 16 * D), depth, depth, panel, 16);
       Element* gate_up = task.gate_up + p * task.gate_up_stride + start * kPanel;
+      const bool last = p + 1 == team.end(F / 16);
+      Ahead next_gate = last ? Ahead() : whole_rows(task.gate_FD + (p + 1) * 16 * D, 16 * D, tiles);
+      Ahead next_up = last ? whole_rows(task.down_DF, 32 * F, tiles)
+                           : whole_rows(task.up_FD + (p + 1) * 16 * D, 16 * D, tiles);
       for (int64_t r = 0; r < rows; r += kTileRows) {
+        next_gate.step();
+        next_up.step();
         set_row_bases(x_row, r, rows, base);
         multiply_tile<Element, Into::kStore>(base, 1, panel, depth, c, kPanel, kPanel);
         finish_forward_tile(c, smaller(kTileRows, rows - r), gate_up + r * kPanel,
@@ -91,7 +109,9 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
         pack_transposed(as_lanes(task.down_DF + (p * kPanel + first) * F), inner_depth, inner_depth, panel,
                         first);
       }
-      multiply_rows(h_row, 0, rows, panel, F, task.y_RD + start * D + p * kPanel, D, columns);
+      const int64_t left = smaller(kPanel, D - p * kPanel - columns);
+      multiply_rows(h_row, 0, rows, panel, F, task.y_RD + start * D + p * kPanel, D, columns,
+                    whole_rows(task.down_DF + (p + 1) * kPanel * F, left * F, tiles));
     }
     team.barrier();
   }
@@ -142,7 +162,8 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
   const auto grad_y_row = [&](int64_t r) { return task.grad_y_RD + (start + r) * D; };
   const auto down_row = [&](int64_t d) { return task.down_DF + d * F; };
 
-  const int64_t x_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel);
+  const int64_t x_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel),
+                tiles = divide_up(rows, kTileRows);
   for (int64_t p = team.begin(x_panels); p < team.end(x_panels); ++p) {
     const int64_t columns = smaller(kPanel, D - p * kPanel);
     pack_rows<Element>([&](int64_t r) { return x_row(r) + p * kPanel; }, rows, columns,
@@ -158,7 +179,9 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
     const int64_t f = p * kPanel, columns = smaller(kPanel, F - f);
     pack_rows<Element>([&](int64_t d) { return down_row(d) + f; }, D, columns, panel, kPanel);
     const Element* gate_up = task.gate_up + f / 16 * task.gate_up_stride + start * kPanel;
+    Ahead ahead = columns_of_rows(task.down_DF + f + columns, F, f + columns < F ? D : 0, tiles);
     for (int64_t r = 0; r < rows; r += kTileRows) {
+      ahead.step();
       set_row_bases(grad_y_row, r, rows, base);
       multiply_tile<Element, Into::kStore>(base, 1, panel, D / kPerLane<Element>, c, kPanel, columns);
       const int64_t lane_row = r / kPerLane<Element>;
@@ -183,14 +206,16 @@ inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& t
   const uint32_t* grad_y_lanes = paired ? chunk.grad_y_lanes : as_lanes(task.grad_y_RD + start * D);
   const auto grad_row = [&](int64_t r) { return chunk.grad_gate_up_R2F + r * 2 * F; };
 
-  const int64_t d_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel);
+  const int64_t d_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel),
+                tiles = divide_up(rows, kTileRows);
   for (int64_t p = team.begin(d_panels); p < team.end(d_panels); ++p) {
     const int64_t d = p * kPanel, columns = smaller(kPanel, D - d);
     if (task.grad_x_RD != nullptr) {
       pack_rows<Element>([&](int64_t f) { return task.gate_FD + f * D + d; }, F, columns, panel, kPanel);
       pack_rows<Element>([&](int64_t f) { return task.up_FD + f * D + d; }, F, columns,
                          panel + F / kPerLane<Element> * kPanel, kPanel);
-      multiply_rows(grad_row, 0, rows, panel, 2 * F, task.grad_x_RD + start * D + d, D, columns);
+      Ahead ahead = columns_of_rows(task.gate_FD + d + columns, D, d + columns < D ? F : 0, tiles);
+      multiply_rows(grad_row, 0, rows, panel, 2 * F, task.grad_x_RD + start * D + d, D, columns, ahead);
     }
     const uint32_t* x_panel = chunk.x_panels + p * kPanel * chunk_lane_rows;
     if (task.grad_gate_FD != nullptr) {

@@ -44,7 +44,8 @@ void linear_forward(const LinearTask<Element>& task, const Team& team, std::byte
       pack_transposed(as_lanes(task.weight_OI + (o + first) * task.in), depth, depth, panel, first);
     }
     multiply_rows([&](int64_t r) { return task.x_RI + r * task.in; }, start,
-                  smaller(task.rows, start + kLinearRows), panel, task.in, task.y_RO + o, task.out, columns);
+                  smaller(task.rows, start + kLinearRows), panel, task.in, task.y_RO + o, task.out, columns,
+                  Ahead());
   }
 }
 
@@ -58,7 +59,7 @@ inline void linear_backward_x(const LinearTask<Element>& task, const Team& team,
                        kPanel);
     multiply_rows([&](int64_t r) { return task.grad_y_RO + r * task.out; }, start,
                   smaller(task.rows, start + kLinearRows), panel, task.out, task.grad_x_RI + i, task.in,
-                  columns);
+                  columns, Ahead());
   }
 }
 

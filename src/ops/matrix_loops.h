@@ -1,6 +1,7 @@
 #pragma once
 // Products of many rows with one panel, and sums over rows: what the phases of all kernels are made of.
 
+#include "ops/ahead.h"
 #include "ops/tile.h"
 
 namespace granule::GRANULE_ISA {
@@ -8,10 +9,11 @@ namespace granule::GRANULE_ISA {
 /// out[r][0 .. columns) = row_of(r) . panel for rows [begin, end).
 template <class Element, class RowOf>
 inline void multiply_rows(const RowOf& row_of, int64_t begin, int64_t end, const uint32_t* panel,
-                          int64_t depth, Element* out, int64_t out_stride, int64_t columns) {
+                          int64_t depth, Element* out, int64_t out_stride, int64_t columns, Ahead ahead) {
   const uint32_t* base[kTileRows];
   alignas(64) float c[kTileRows * kPanel];
   for (int64_t r = begin; r < end; r += kTileRows) {
+    ahead.step();
     set_row_bases(row_of, r, end, base);
     if constexpr (kPerLane<Element> == 1) {
       if (r + kTileRows <= end) {

@@ -15,9 +15,10 @@ constexpr int64_t kPanel = 32;
 enum class Into { kStore, kAdd };
 
 /// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is 16 or 32.
+/// Not inlined: among the variables of a caller the sums would no longer all find a register.
 template <class Element, Into into>
-inline void multiply_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel, int64_t steps,
-                          float* c, int64_t c_stride, int64_t columns) {
+[[gnu::noinline]] void multiply_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel,
+                                     int64_t steps, float* c, int64_t c_stride, int64_t columns) {
   const uint32_t* row[kTileRows];
   for (int64_t i = 0; i < kTileRows; ++i) {
     row[i] = base[i];
