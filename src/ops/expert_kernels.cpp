@@ -44,7 +44,7 @@ void run_tasks(std::vector<ExpertTask<Element>> tasks, const Run& run) {
   std::stable_sort(tasks.begin(), tasks.end(), [](const auto& a, const auto& b) { return a.rows > b.rows; });
   int64_t rows = 0;
   for (const auto& task : tasks) rows += task.rows;
-  const int64_t threads = at::get_num_threads();
+  const int threads = at::get_num_threads();
   const auto shared_end = std::find_if(tasks.begin(), tasks.end(), [&](const auto& task) {
     return threads == 1 || task.rows * threads <= rows;
   });
@@ -54,12 +54,12 @@ void run_tasks(std::vector<ExpertTask<Element>> tasks, const Run& run) {
   const auto own_bytes = round_to_line(kernels<Element>().expert_thread_bytes(tasks[0].D, tasks[0].F));
   std::byte* scratch = thread_scratch((shared_bytes + own_bytes) * static_cast<size_t>(threads));
   std::atomic<size_t> next = num_shared;
-#pragma omp parallel num_threads(static_cast <int>(threads))
+#pragma omp parallel num_threads(threads)
   {
     const int64_t thread = omp_get_thread_num();
     std::byte* chunk = scratch + static_cast<size_t>(thread) * (shared_bytes + own_bytes);
     std::byte* own = chunk + shared_bytes;
-    for (size_t i = 0; i < num_shared; ++i) run(tasks[i], Team(thread, threads), scratch, own);
+    for (size_t i = 0; i < num_shared; ++i) run(tasks[i], Team(thread, omp_get_num_threads()), scratch, own);
     for (size_t i = next++; i < tasks.size(); i = next++) run(tasks[i], Team(), chunk, own);
   }
 }

@@ -18,8 +18,9 @@ void run_team(const Task& task, size_t shared_bytes, size_t own_bytes, const Run
   std::byte* scratch = thread_scratch(shared_bytes + own_bytes * static_cast<size_t>(threads));
 #pragma omp parallel num_threads(threads)
   {
+    // Fewer threads than asked for come where this is called by one of many already.
     const int thread = omp_get_thread_num();
-    run(task, Team(thread, threads), scratch,
+    run(task, Team(thread, omp_get_num_threads()), scratch,
         scratch + shared_bytes + own_bytes * static_cast<size_t>(thread));
   }
 }

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <omp.h>
 
 #include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
@@ -62,6 +63,22 @@ TEST(Linear, IsTheSameForAnyNumberOfThreads) {
   const auto alone = run(1), together = run(3);
   at::set_num_threads(threads);
   for (size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(alone[i].equal(together[i])) << "result " << i;
+}
+
+TEST(Linear, IsTheSameWithinAParallelRegion) {
+  const auto x_RI = at::randn({50, 64}), weight_OI = at::randn({96, 64});
+  const int threads = at::get_num_threads();
+  at::set_num_threads(3);
+  const auto outside = apply_linear(x_RI, weight_OI);
+  std::vector<at::Tensor> inside(2);
+#pragma omp parallel num_threads(2)
+  inside[static_cast<size_t>(omp_get_thread_num())] = apply_linear(x_RI, weight_OI);
+  at::set_num_threads(threads);
+  for (const auto& y : inside) {
+    if (y.defined()) {
+      EXPECT_TRUE(y.equal(outside));
+    }
+  }
 }
 
 TEST(Linear, LeavesAWeightAloneThatNeedsNoGradient) {
