@@ -15,6 +15,7 @@ namespace granule {
 inline constexpr char kManifestName[] = "manifest.json";
 inline constexpr char kConfigName[] = "config.yaml";
 inline constexpr char kTokenizerName[] = "tokenizer.json";
+inline constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
 std::string shard_file_name(int rank);
 
 /// step-0001000

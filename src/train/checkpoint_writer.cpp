@@ -1,6 +1,7 @@
 #include "train/checkpoint_writer.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <vector>
 
 #include "base/log.h"
@@ -101,8 +102,12 @@ std::string CheckpointWriter::write_own_files(const std::string& directory,
     if (world_.rank() != 0) return;
     write_side_file(files_, directory, kConfigName, options_.config_text, report);
     if (options_.tokenizer_path.empty()) return;
-    const auto tokenizer = read_text_file(options_.tokenizer_path, kMaxTokenizerBytes);
-    write_side_file(files_, directory, kTokenizerName, tokenizer, report);
+    const std::filesystem::path tokenizer(options_.tokenizer_path);
+    const auto settings = tokenizer.parent_path() / kTokenizerConfigName;
+    write_side_file(files_, directory, kTokenizerName, read_text_file(tokenizer, kMaxTokenizerBytes), report);
+    if (std::filesystem::exists(settings)) {
+      write_side_file(files_, directory, kTokenizerConfigName, read_text_file(settings, kMaxTokenizerBytes), report);
+    }
   });
   return print_report(report);
 }

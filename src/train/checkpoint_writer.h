@@ -26,7 +26,7 @@ struct CheckpointWriterOptions {
   int64_t most_recent_k = 3;  ///< how many stay
   CheckpointLayout layout;
   std::string config_text;     ///< kept as config.yaml, for people and tools
-  std::string tokenizer_path;  ///< copied as tokenizer.json; empty: none
+  std::string tokenizer_path;  ///< copied with the tokenizer_config.json beside it; empty: none
 };
 
 class CheckpointWriter {
