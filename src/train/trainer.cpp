@@ -23,7 +23,24 @@ std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& 
   return model;
 }
 
-double seconds_between(std::chrono::steady_clock::time_point begin, std::chrono::steady_clock::time_point end) {
+Loader open_training(const RunConfig& config) {
+  return Loader(open_training_source(config.data, config.train.seq_length, config.model.vocab_size,
+                                     static_cast<uint64_t>(config.rng.seed)),
+                config.train.global_batch_size);
+}
+
+// Null without validation files.
+std::unique_ptr<Loader> open_validation(const RunConfig& config, int64_t num_readers) {
+  if (config.data.valid.empty()) return nullptr;
+  const auto& train = config.train;
+  const int64_t samples = config.validation.eval_iters * train.global_batch_size;
+  return std::make_unique<Loader>(open_validation_source(config.data, train.seq_length, config.model.vocab_size,
+                                                         samples > 0 ? samples : SampleSource::kEndless),
+                                  train.micro_batch_size * num_readers);
+}
+
+double seconds_between(std::chrono::steady_clock::time_point begin,
+                       std::chrono::steady_clock::time_point end) {
   return std::chrono::duration<double>(end - begin).count();
 }
 
@@ -34,15 +51,22 @@ Trainer::Trainer(World& world, const RunConfig& config)
       config_(config),
       watchdog_(world.watch_for_hangs(std::chrono::seconds(config.parallel.timeout_seconds))),
       mesh_(world, config.parallel),
+      directory_(world.rank() == 0 ? std::make_unique<RunDirectory>(config.run_dir) : nullptr),
+      training_loader_(open_training(config)),
+      validation_loader_(open_validation(config, mesh_.replica().size())),
       model_(build_model(config, mesh_.expert())),
-      optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()}, config.optimizer),
-      step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size, config.train.recompute_granularity == "full"),
+      optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()},
+                 config.optimizer),
+      step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size,
+            config.train.recompute_granularity == "full"),
       schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, config.train.train_iters),
       size_(measure_size(*model_)) {
-  if (world_.rank() == 0) directory_.emplace(config_.run_dir);
   restore();
-  prepare_data();
+  bytes_V_ = bytes_of_tokens(config_.data.tokenizer_path(), config_.model.vocab_size);
   prepare_log();
+  const int64_t rows = config_.train.global_batch_size / mesh_.replica().size();
+  training_data_ = std::make_unique<Prefetcher>(std::move(training_loader_), state_.step,
+                                                mesh_.replica().rank() * rows, rows);
 }
 
 void Trainer::restore() {
@@ -63,24 +87,6 @@ void Trainer::restore() {
   restore_optimizer(*checkpoint, optimizer_, world_.all());
   state_ = checkpoint->manifest().state;
   log_info(join_text("going on from ", checkpoint->path()));
-}
-
-void Trainer::prepare_data() {
-  const auto& train = config_.train;
-  const auto seed = static_cast<uint64_t>(config_.rng.seed);
-  const int64_t rows = train.global_batch_size / mesh_.replica().size();
-  Loader loader(open_training_source(config_.data, train.seq_length, config_.model.vocab_size, seed),
-                train.global_batch_size);
-  training_data_ = std::make_unique<Prefetcher>(std::move(loader), state_.step, mesh_.replica().rank() * rows, rows);
-
-  if (!config_.data.valid.empty()) {
-    const int64_t samples = config_.validation.eval_iters * train.global_batch_size;
-    validation_data_ = std::make_unique<Loader>(
-        open_validation_source(config_.data, train.seq_length, config_.model.vocab_size,
-                               samples > 0 ? samples : SampleSource::kEndless),
-        train.micro_batch_size * mesh_.replica().size());
-  }
-  bytes_V_ = bytes_of_tokens(config_.data.tokenizer_path(), config_.model.vocab_size);
 }
 
 void Trainer::prepare_log() {
@@ -110,10 +116,12 @@ void Trainer::describe_run() {
                      short_count(static_cast<double>(size_.activated())), " activated for a token"));
   log_info(join_text("layout: ", world_.size(), world_.size() == 1 ? " rank" : " ranks", " = data ",
                      mesh_.data().size(), " x expert ", mesh_.expert().size(), ", ", world_.num_threads(),
-                     world_.num_threads() == 1 ? " thread each, " : " threads each, ", config_.train.precision));
-  log_info(join_text("run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", config_.train.train_iters, ", ",
-                     short_count(static_cast<double>(config_.train.global_batch_size * config_.train.seq_length)),
-                     " tokens a step"));
+                     world_.num_threads() == 1 ? " thread each, " : " threads each, ",
+                     config_.train.precision));
+  log_info(join_text(
+      "run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", config_.train.train_iters, ", ",
+      short_count(static_cast<double>(config_.train.global_batch_size * config_.train.seq_length)),
+      " tokens a step"));
 }
 
 ExitCode Trainer::run() {
@@ -156,9 +164,10 @@ void Trainer::count_skipped(const StepOutcome& outcome) {
                           outcome.gradient_norm));
   }
   if (state_.skipped_in_a_row >= config_.train.max_skipped_in_a_row) {
-    throw NumericError(state_.skipped_in_a_row, " steps in a row up to step ", state_.step,
-                       " had a non-finite loss or gradient (train.max_skipped_in_a_row); a lower optimizer.lr or a "
-                       "longer warm-up may help. The last checkpoint is as it was.");
+    throw NumericError(
+        state_.skipped_in_a_row, " steps in a row up to step ", state_.step,
+        " had a non-finite loss or gradient (train.max_skipped_in_a_row); a lower optimizer.lr or a "
+        "longer warm-up may help. The last checkpoint is as it was.");
   }
 }
 
@@ -168,20 +177,15 @@ MetricRecord Trainer::metrics_of(const StepOutcome& outcome, double lr) {
   restart_line_clock();
   const double tokens_per_second =
       static_cast<double>(config_.train.global_batch_size * config_.train.seq_length) / step_seconds;
-  const double flops = training_flops_per_token(config_.model, size_, config_.train.seq_length) * tokens_per_second;
+  const double flops =
+      training_flops_per_token(config_.model, size_, config_.train.seq_length) * tokens_per_second;
 
   MetricRecord record;
   record.step = state_.step;
   record.consumed_samples = state_.consumed_samples;
   record.consumed_tokens = state_.consumed_tokens;
   record.add(metric::kLoss, outcome.loss);
-  double balance = 0;
-  for (const auto& layer : outcome.routing) {
-    balance += layer.balance_loss_sum / static_cast<double>(std::max<int64_t>(1, layer.num_sequences));
-  }
-  if (!outcome.routing.empty()) {
-    record.add(metric::kBalanceLoss, balance / static_cast<double>(outcome.routing.size()));
-  }
+  add_balance(record, outcome.routing);
   record.add(metric::kGradNorm, outcome.gradient_norm);
   record.add(metric::kLearningRate, lr);
   record.add(metric::kBatchSize, static_cast<double>(config_.train.global_batch_size));
@@ -193,6 +197,20 @@ MetricRecord Trainer::metrics_of(const StepOutcome& outcome, double lr) {
   return record;
 }
 
+void Trainer::add_balance(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const {
+  if (routing.empty()) return;
+  const auto add = [&](const char* name, double BalanceValues::*value) {
+    double sum = 0;
+    for (const auto& layer : routing) sum += layer.balance.*value;
+    record.add(name, sum / static_cast<double>(routing.size()));
+  };
+  const auto& balance = config_.model.balance;
+  add(metric::kBalanceLoss, &BalanceValues::expert);
+  if (balance.moe_device_aux_loss_coeff > 0) add(metric::kDeviceBalanceLoss, &BalanceValues::device);
+  if (balance.moe_comm_aux_loss_coeff > 0) add(metric::kCommunicationLoss, &BalanceValues::communication);
+  if (balance.moe_z_loss_coeff > 0) add(metric::kRouterZLoss, &BalanceValues::z);
+}
+
 void Trainer::add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const {
   size_t routed = 0;
   for (int64_t layer = 0; layer < config_.model.num_hidden_layers && routed < routing.size(); ++layer) {
@@ -200,16 +218,17 @@ void Trainer::add_routing(MetricRecord& record, const std::vector<RoutingStatist
     const auto& statistics = routing[routed++];
     const std::span count_E(statistics.count_E.const_data_ptr<int64_t>(),
                             static_cast<size_t>(statistics.count_E.numel()));
+    const int64_t chosen = statistics.chosen_E.sum().item<int64_t>();
     const int64_t taken = statistics.count_E.sum().item<int64_t>();
-    record.add_experts(layer, expert_statistics(count_E, statistics.num_chosen - taken, statistics.entropy_sum,
-                                                statistics.num_tokens));
+    record.add_experts(
+        layer, expert_statistics(count_E, chosen - taken, statistics.entropy_sum, statistics.num_tokens));
     if (log_->expert_counts_are_due(state_.step)) record.add_expert_counts(layer, count_E);
   }
 }
 
 void Trainer::validate() {
-  if (!validation_data_) return;
-  const auto evaluation = evaluate(*model_, mesh_.replica(), *validation_data_, bytes_V_);
+  if (!validation_loader_) return;
+  const auto evaluation = evaluate(*model_, mesh_.replica(), *validation_loader_, bytes_V_);
   MetricRecord record;
   record.step = state_.step;
   record.consumed_samples = state_.consumed_samples;
@@ -233,7 +252,8 @@ void Trainer::restart_line_clock() {
 
 bool Trainer::asked_to_stop() {
   const double minutes = seconds_between(begin_, Clock::now()) / 60;
-  const bool time_is_up = config_.train.exit_duration_in_mins > 0 && minutes >= config_.train.exit_duration_in_mins;
+  const bool time_is_up =
+      config_.train.exit_duration_in_mins > 0 && minutes >= config_.train.exit_duration_in_mins;
   const int64_t mine = stop_signal_.received() != 0 ? stop_signal_.received() : time_is_up ? SIGALRM : 0;
   return mesh_.world().all_reduce_max(mine) != 0;
 }

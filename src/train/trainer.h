@@ -1,6 +1,6 @@
 #pragma once
-// A training run from its config to its end: data -> step -> log -> validation -> checkpoint, over and over. What a
-// run does is a function of its config; stopping and starting again changes nothing.
+// A training run from its config to its end: data -> step -> log -> validation -> checkpoint, over and over.
+// What a run does is a function of its config; stopping and starting again changes nothing.
 
 #include <chrono>
 #include <memory>
@@ -27,8 +27,9 @@ namespace granule {
 
 class Trainer {
  public:
-  /// Builds the model and loads the newest checkpoint of the run, or what checkpoint.load names, or first values.
-  /// `config` has been checked. Collective over the world. Throws InputError for missing or damaged files.
+  /// Builds the model and loads the newest checkpoint of the run, or what checkpoint.load names, or first
+  /// values. `config` has been checked. Collective over the world. Throws InputError for missing or damaged
+  /// files.
   Trainer(World& world, const RunConfig& config);
 
   /// Trains to the last step (kOk) or until asked to stop (kStopped, with a checkpoint). Collective.
@@ -40,7 +41,6 @@ class Trainer {
 
   /// The state of the run's newest checkpoint, or of what checkpoint.load names; else first values stay.
   void restore();
-  void prepare_data();
   void prepare_log();
   void describe_run();
 
@@ -48,6 +48,7 @@ class Trainer {
   void advance();
   void count_skipped(const StepOutcome& outcome);
   MetricRecord metrics_of(const StepOutcome& outcome, double lr);
+  void add_balance(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
   void add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
   void validate();
   void save();
@@ -59,8 +60,11 @@ class Trainer {
   World& world_;
   const RunConfig config_;
   std::unique_ptr<HangWatchdog> watchdog_;
-  std::optional<RunDirectory> directory_;  // rank 0
   Mesh mesh_;
+  std::unique_ptr<RunDirectory> directory_;  // rank 0
+  // Files are opened before anything large is built.
+  Loader training_loader_;
+  std::unique_ptr<Loader> validation_loader_;
   std::unique_ptr<Transformer> model_;
   Optimizer optimizer_;
   TrainStep step_;
@@ -69,8 +73,7 @@ class Trainer {
 
   TrainState state_;
   std::optional<CheckpointWriter> writer_;
-  std::unique_ptr<Prefetcher> training_data_;
-  std::unique_ptr<Loader> validation_data_;
+  std::unique_ptr<Prefetcher> training_data_;  // of training_loader_, from the first step on
   at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer
   std::unique_ptr<RunLog> log_;
   StopSignal stop_signal_;
