@@ -43,6 +43,7 @@ TESTED_BY = {
     "app/eval_command.cpp": "end_to_end/test_transformers.py",
     "app/generate_command.cpp": "end_to_end/test_transformers.py",
     "app/inspect_command.cpp": "end_to_end/test_train.py",
+    "app/plan_command.cpp": "end_to_end/test_plan.py",
     "app/bench_command.cpp": "end_to_end/test_bench.py",
     "train/step.cpp": "multi_rank/layout_test.cpp",
     "train/trainer.cpp": "end_to_end/test_train.py",

@@ -1,0 +1,26 @@
+#pragma once
+// Plans in words and as JSON.
+
+#include <string>
+#include <vector>
+
+#include "train/plan_search.h"
+
+namespace granule {
+
+std::string plan_as_text(const std::string& name, const Plan& plan);
+std::string plan_as_json(const std::string& name, const Plan& plan);
+
+struct NamedPlan {
+  std::string name;
+  Plan plan;
+};
+
+/// Side by side, a line each.
+std::string comparison_as_text(const std::vector<NamedPlan>& plans);
+std::string comparison_as_json(const std::vector<NamedPlan>& plans);
+
+std::string search_as_text(const PlanSearch& search);
+std::string search_as_json(const PlanSearch& search);
+
+}  // namespace granule

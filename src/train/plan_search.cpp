@@ -1,0 +1,54 @@
+#include "train/plan_search.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace granule {
+
+namespace {
+
+std::vector<int64_t> divisors(int64_t number) {
+  std::vector<int64_t> found;
+  for (int64_t candidate = 1; candidate <= number; ++candidate) {
+    if (number % candidate == 0) found.push_back(candidate);
+  }
+  return found;
+}
+
+// Goes through micro-batches until one is too large; larger ones would fail for the same reason.
+void try_micro_batches(const RunConfig& config, const ModelCost& cost, PlanLayout layout,
+                       const HardwareConfig& hardware, PlanSearch& search) {
+  for (const int64_t micro_batch : {1, 2, 4, 8}) {
+    layout.micro_batch_size = micro_batch;
+    auto plan = make_plan(config, cost, layout, hardware);
+    const bool runs = plan.fault.empty();
+    (runs ? search.feasible : search.infeasible).push_back(std::move(plan));
+    if (!runs) return;
+  }
+}
+
+}  // namespace
+
+PlanSearch search_layouts(const RunConfig& config, int64_t ranks, const HardwareConfig& hardware) {
+  const auto cost = measure_cost(config.model, config.train.seq_length);
+  PlanSearch search;
+  for (const int64_t pipeline : divisors(ranks)) {
+    for (const int64_t expert : divisors(ranks / pipeline)) {
+      PlanLayout layout{.ranks = ranks, .pipeline = pipeline, .expert = expert};
+      if (!layout_fault(config, layout).empty()) {
+        search.infeasible.push_back(make_plan(config, cost, layout, hardware));
+        continue;
+      }
+      for (const bool recompute : {false, true}) {
+        layout.recompute = recompute;
+        try_micro_batches(config, cost, layout, hardware, search);
+      }
+    }
+  }
+  std::stable_sort(search.feasible.begin(), search.feasible.end(), [](const Plan& a, const Plan& b) {
+    return std::tuple(a.step.total(), a.memory.total()) < std::tuple(b.step.total(), b.memory.total());
+  });
+  return search;
+}
+
+}  // namespace granule

@@ -1,0 +1,103 @@
+"""granule plan: the program on the shipped configs."""
+import json
+import re
+
+import jobs
+import pytest
+
+PAPER = sorted((jobs.ROOT / "configs/paper").glob("*.yaml"))
+HARDWARE = jobs.ROOT / "configs/hardware"
+
+
+def paper(name: str):
+    return jobs.ROOT / "configs/paper" / f"{name}.yaml"
+
+
+def plan(*arguments) -> dict | list:
+    return json.loads(jobs.run("plan", *arguments, "--json", ranks=None).stdout)
+
+
+@pytest.fixture(scope="module")
+def systems() -> dict:
+    """All of the paper's systems in one call."""
+    return {path.stem: system for path, system in zip(PAPER, plan("--compare", *PAPER))}
+
+
+def test_comparison_has_every_shipped_system(systems):
+    assert len(systems) == len(PAPER) >= 24
+    text = jobs.run("plan", "--compare", *PAPER, ranks=None).stdout
+    assert all(str(path) in text for path in PAPER)
+
+
+def test_head_of_every_config_states_its_own_numbers(systems):
+    for path in PAPER:
+        head = path.read_text().partition("run_dir:")[0]
+        system = systems[path.stem]
+        count = {part: int(re.search(rf"^#   {part} +([\d,]+) ", head, re.M)[1].replace(",", ""))
+                 for part in ("parameters", "activated")}
+        assert count["parameters"] == system["parameters"]["total"], path
+        assert count["activated"] == system["parameters"]["activated"], path
+        nominal, real, tokens = re.search(r"([\d.]+)T nominal, ([\d.]+)T real .*of (\d+) tokens", head).groups()
+        flops = system["sequence_flops"]
+        assert int(tokens) == flops["tokens"], path
+        assert nominal == f"{flops['paper_nominal'] / 1e12:.2f}", path
+        assert real == f"{flops['paper_configured'] / 1e12:.2f}", path
+
+
+def test_every_config_is_one_that_trains():
+    for path in PAPER:
+        jobs.run("train", path, "parallel.expert=1", "--print-config", ranks=None)
+
+
+def test_steps_of_the_paper_make_its_tokens(systems):
+    for name, tokens in {"deepseekmoe_2b": 100e9, "deepseekmoe_16b": 2e12, "deepseekmoe_145b": 245e9}.items():
+        assert systems[name]["run"]["tokens"] == pytest.approx(tokens, rel=0.05), name
+
+
+def test_figure_3_ends_at_deepseekmoe_2b(systems):
+    last, model = systems["figure3_m4"], systems["deepseekmoe_2b"]
+    assert last["parameters"] == model["parameters"] and last["sequence_flops"] == model["sequence_flops"]
+
+
+def test_text_and_json_agree():
+    text = jobs.run("plan", paper("deepseekmoe_16b"), "--ranks", "64", "parallel.expert=8", ranks=None).stdout
+    numbers = plan(paper("deepseekmoe_16b"), "--ranks", "64", "parallel.expert=8")
+    assert f"{numbers['parameters']['total']:,}" in text
+    assert f"{numbers['memory_bytes']['total'] / 2**30:.2f} GiB" in text
+
+
+def test_overrides_hardware_and_memory_count():
+    base = plan(paper("deepseekmoe_2b"))
+    assert plan(paper("deepseekmoe_2b"), "model.num_hidden_layers=18")["parameters"]["attention"] == \
+        2 * base["parameters"]["attention"]
+    assert plan(paper("deepseekmoe_2b"), "--hardware", HARDWARE / "a100.yaml")["step"]["seconds"] > \
+        base["step"]["seconds"]
+    assert "fault" in plan(paper("deepseekmoe_2b"), "--memory", "1")
+
+
+def test_search_lists_fitting_layouts_fastest_first_and_reasons_for_others():
+    found = plan("--search", "--gpus", "64", "--memory", "80", paper("deepseekmoe_16b"))
+    seconds = [layout["step"]["seconds"] for layout in found["feasible"]]
+    assert seconds and seconds == sorted(seconds)
+    assert all(layout["memory_bytes"]["total"] <= 80 * 2**30 for layout in found["feasible"])
+    assert found["infeasible"] and all(layout["fault"] for layout in found["infeasible"])
+    text = jobs.run("plan", "--search", "--gpus", "64", "--memory", "80", paper("deepseekmoe_16b"), ranks=None).stdout
+    assert len(text.splitlines()) == len(found["feasible"]) + len(found["infeasible"]) + 2
+
+
+def test_wrong_use_is_refused(tmp_path):
+    jobs.run("plan", ranks=None, code=2)
+    jobs.run("plan", paper("deepseekmoe_2b"), "--ranks", "0", ranks=None, code=2)
+    jobs.run("plan", paper("deepseekmoe_2b"), "model.hidden_sice=1", ranks=None, code=2)
+    jobs.run("plan", tmp_path / "none.yaml", ranks=None, code=3)
+
+
+def test_plan_counts_the_parameters_that_a_run_has(data, tmp_path):
+    """Against the checkpoint of a run of one step."""
+    config = jobs.write_config(tmp_path, data, **{"train_iters: 10": "train_iters: 1", "lr_warmup_iters: 3": "lr_warmup_iters: 1"})
+    jobs.run("train", config, ranks=None)
+    state = jobs.tensors(jobs.newest_checkpoint(tmp_path / "run"))
+    elements = sum(values.size for name, values in state.items() if name.startswith("parameter/"))
+    assert plan(config)["parameters"]["total"] == elements
+    shards = jobs.newest_checkpoint(tmp_path / "run").glob("*.safetensors")
+    assert plan(config)["run"]["checkpoint_bytes"] == pytest.approx(sum(f.stat().st_size for f in shards), rel=0.1)

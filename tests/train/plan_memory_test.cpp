@@ -1,0 +1,111 @@
+// The worked example: 16B on 64 ranks (expert 8), 145B on 512 (pipeline 8, expert 8), bf16, sequences of
+// 4096.
+#include "train/plan_memory.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/plan_configs.h"
+
+namespace granule {
+namespace {
+
+constexpr double kGib = 1024.0 * 1024 * 1024;
+constexpr double kMib = 1024.0 * 1024;
+
+struct Example {
+  RunConfig config;
+  ModelSize size;
+};
+Example example(const char* name) {
+  auto config = paper_config(name);
+  return {config, measure_cost(config.model, config.train.seq_length).size};
+}
+
+TEST(PlanMemory, StateOfThe16BOn64RanksIsTheWorkedOneAndTheSecondEmbedding) {
+  const auto [config, size] = example("deepseekmoe_16b");
+  const auto parameters = rank_parameters(config.model, size, split_stages(config.model, 1).front(), 8);
+  // The example's 1.22B leave out one of the two embeddings.
+  EXPECT_NEAR(parameters.replicated() - static_cast<double>(size.head), 1.22e9, 0.005e9);
+  EXPECT_NEAR(parameters.experts, 1.87e9, 0.005e9);
+  EXPECT_NEAR(state_bytes({.matrices = 1.22e9, .experts = 1.87e9}, {64, 8}, 2).state() / kGib, 20.1, 0.05);
+  const auto whole = stage_memory(config, size, {.ranks = 64, .expert = 8, .recompute = true}, 0).state();
+  EXPECT_NEAR(whole / kGib, 20.1 + static_cast<double>(size.head) * (6 + 12.0 / 64) / kGib, 0.05);
+}
+
+TEST(PlanMemory, StateFormulaGivesTheWorked145B) {
+  // The example takes 8 of 62 layers and the embedding, but an eighth of all routed experts.
+  EXPECT_NEAR(state_bytes({.matrices = 1.51e9, .experts = 2.11e9}, {64, 8}, 2).state() / kGib, 23.4, 0.05);
+  // Stages are whole layers here: the fullest has 8 with experts.
+  const auto [config, size] = example("deepseekmoe_145b");
+  const PlanLayout layout{.ranks = 512, .pipeline = 8, .expert = 8, .recompute = true};
+  double largest = 0;
+  for (int64_t s = 0; s < 8; ++s) largest = std::max(largest, stage_memory(config, size, layout, s).state());
+  EXPECT_NEAR(largest / kGib, 21.8, 0.1);
+}
+
+TEST(PlanMemory, ActivationsAreTheWorkedOnes) {
+  const auto [small, small_size] = example("deepseekmoe_16b");
+  const auto [large, large_size] = example("deepseekmoe_145b");
+  EXPECT_NEAR(layer_activation_bytes(small.model, true, 2), 150e3, 0.5e3);
+  EXPECT_NEAR(layer_activation_bytes(small.model, true, 2) * 4096 / kMib, 587, 0.5);
+  EXPECT_NEAR(layer_activation_bytes(large.model, true, 2), 399e3, 0.5e3);
+  EXPECT_NEAR(layer_activation_bytes(large.model, true, 2) * 4096 / kGib, 1.52, 0.005);
+
+  // 28 x 587 MiB = 16.1 GiB would count layer 0 as one with experts.
+  const auto kept = stage_memory(small, small_size, {.ranks = 64, .expert = 8}, 0).activations;
+  const double dense = layer_activation_bytes(small.model, false, 2),
+               experts = layer_activation_bytes(small.model, true, 2);
+  EXPECT_DOUBLE_EQ(kept, 4096 * (dense + 27 * experts + 2 * 2 * 2048));
+  EXPECT_NEAR(28 * experts * 4096 / kGib, 16.1, 0.05);
+  // Full recomputation: 0.44 GiB of inputs and one live layer of 0.57.
+  const auto recomputed =
+      stage_memory(small, small_size, {.ranks = 64, .expert = 8, .recompute = true}, 0).activations;
+  EXPECT_NEAR(recomputed / kGib, 0.44 + 0.57, 0.04);
+}
+
+TEST(PlanMemory, FirstStageKeepsAsManyMicroBatchesAsThereAreStages) {
+  const auto [config, size] = example("deepseekmoe_145b");
+  const PlanLayout layout{.ranks = 512, .pipeline = 8, .expert = 8};
+  const double experts = layer_activation_bytes(config.model, true, 2),
+               dense = layer_activation_bytes(config.model, false, 2);
+  EXPECT_DOUBLE_EQ(stage_memory(config, size, layout, 0).activations, 8 * 4096 * (dense + 6 * experts));
+  EXPECT_DOUBLE_EQ(stage_memory(config, size, layout, 7).activations, 4096 * (7 * experts + 2 * 2 * 4096));
+  EXPECT_NEAR(8 * 7.75 * experts * 4096 / kGib, 94, 0.5);  // the example's average stage
+}
+
+TEST(PlanMemory, Fp32HasNoMastersAndTwiceTheActivations) {
+  const RankParameters parameters{.matrices = 100, .fp32 = 10, .experts = 40};
+  const auto memory = state_bytes(parameters, {4, 2}, 4);
+  EXPECT_DOUBLE_EQ(memory.parameters, 4 * 150);
+  EXPECT_DOUBLE_EQ(memory.gradients, 4 * 150);
+  EXPECT_DOUBLE_EQ(memory.optimizer, 8 * (110 / 4.0 + 40 / 2.0));
+  const auto model = paper_config("deepseek_7b").model;
+  EXPECT_DOUBLE_EQ(layer_activation_bytes(model, false, 4), 2 * layer_activation_bytes(model, false, 2));
+}
+
+TEST(PlanMemory, StagesTogetherHoldTheModelOnce) {
+  for (const char* name : {"deepseekmoe_16b", "deepseek_67b", "dense_x16"}) {
+    const auto [config, size] = example(name);
+    double total = 0;
+    for (const auto& stage : split_stages(config.model, 4))
+      total += rank_parameters(config.model, size, stage, 1).total();
+    EXPECT_DOUBLE_EQ(total, static_cast<double>(size.total())) << name;
+  }
+}
+
+TEST(PlanMemory, GroupedQueriesKeepSmallerKeys) {
+  auto model = paper_config("deepseek_67b").model;
+  const double grouped = layer_activation_bytes(model, false, 2);
+  model.num_key_value_heads = 64;
+  EXPECT_DOUBLE_EQ(layer_activation_bytes(model, false, 2) - grouped, 2 * 2 * (8192 - 1024));
+}
+
+TEST(PlanMemory, CheckpointHoldsMastersAndMoments) {
+  const auto [config, size] = example("deepseekmoe_16b");
+  EXPECT_NEAR(checkpoint_bytes(size) / 1e9, 196.5, 0.05);
+  // The worked 229 GB also count bf16 parameters, which checkpoints here leave out.
+  EXPECT_NEAR((checkpoint_bytes(size) + 2 * static_cast<double>(size.total())) / 1e9, 229, 0.5);
+}
+
+}  // namespace
+}  // namespace granule
