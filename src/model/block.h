@@ -19,14 +19,17 @@ class Block : public torch::nn::Module {
   Block(const ModelConfig& config, int64_t layer, Communicator& expert_group, at::TensorOptions options,
         at::TensorOptions fp32_options);
 
-  /// See MoeOutput: y_TD is the block's output; a dense block has no balance loss and no choice.
-  MoeOutput forward(const at::Tensor& x_TD, const ForwardContext& context, const at::Tensor& replay_TK) const;
+  /// See MoeOutput: y_TD is the block's output; a dense block has no balance loss and no decision.
+  MoeOutput forward(const at::Tensor& x_TD, const ForwardContext& context,
+                    const RoutingDecision& replay) const;
   /// Without gradients, for generation.
-  at::Tensor forward_cached(const at::Tensor& x_TD, const ForwardContext& context, KeyValueCache& cache) const;
+  at::Tensor forward_cached(const at::Tensor& x_TD, const ForwardContext& context,
+                            KeyValueCache& cache) const;
 
  private:
   /// The second half: x plus what the feed-forward or the experts make of it.
-  MoeOutput transform(const at::Tensor& x_TD, const ForwardContext& context, const at::Tensor& replay_TK) const;
+  MoeOutput transform(const at::Tensor& x_TD, const ForwardContext& context,
+                      const RoutingDecision& replay) const;
 
   std::shared_ptr<RmsNorm> attention_norm_, transform_norm_;
   std::shared_ptr<Attention> attention_;

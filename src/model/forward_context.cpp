@@ -10,9 +10,10 @@ SequenceLayout SequenceLayout::rows(int64_t batch, int64_t length, int64_t first
   SequenceLayout layout;
   layout.batch = batch;
   layout.length = length;
-  layout.position_BS = at::arange(first_position, first_position + length, at::kLong).expand({batch, length}).contiguous();
+  layout.position_BS =
+      at::arange(first_position, first_position + length, at::kLong).expand({batch, length}).contiguous();
   layout.valid_T = at::ones({batch * length}, at::kBool);
-  layout.sequence_T = at::arange(batch, at::kLong).unsqueeze(1).expand({batch, length}).reshape({-1});
+  layout.sequence_T = at::arange(batch, at::kLong).repeat_interleave(length);
   layout.num_sequences = batch;
   return layout;
 }

@@ -9,14 +9,18 @@
 
 namespace granule {
 
-/// T = B*S tokens as sequences. A sequence, for balance and capacity, is one row, or one segment of a packed row.
+class BatchCounts;
+
+/// T = B*S tokens as sequences. A sequence, for balance and capacity, is one row, or one segment of a packed
+/// row.
 struct SequenceLayout {
-  int64_t batch = 0;         ///< B
-  int64_t length = 0;        ///< S
-  at::Tensor position_BS;    ///< int64, from 0 in each segment
-  at::Tensor segment_BS;     ///< int64, -1 = padding; undefined: every row is one segment without padding
-  at::Tensor valid_T;        ///< bool: no padding
-  at::Tensor sequence_T;     ///< int64, number of the token's sequence in the micro-batch, -1 = padding
+  int64_t batch = 0;       ///< B
+  int64_t length = 0;      ///< S
+  at::Tensor position_BS;  ///< int64, from 0 in each segment
+  at::Tensor segment_BS;   ///< int64, -1 = padding; undefined: every row is one segment without padding
+  at::Tensor valid_T;      ///< bool: no padding
+  at::Tensor sequence_T;   ///< int64, number of the token's sequence in the micro-batch, -1 = padding
+  at::Tensor token_T;      ///< int64 ids, for hash routers; the transformer sets it
   int64_t num_sequences = 0;
 
   int64_t num_tokens() const { return batch * length; }
@@ -27,24 +31,37 @@ struct SequenceLayout {
   static SequenceLayout from_segments(const at::Tensor& segment_BS);
 };
 
+/// Values of a layer's balance losses without coefficients, weighed by the context: their sum over the
+/// micro-batches and ranks of a step is the value of the global batch. 0 where a loss is not in use.
+struct BalanceValues {
+  double expert = 0;  ///< always there in a step; 1 = even
+  double device = 0;
+  double communication = 0;
+  double z = 0;
+};
+
 /// What one router did in one forward pass, for balance statistics. Padding is not counted.
 struct RoutingStatistics {
-  at::Tensor count_E;      ///< int64: tokens each expert was chosen for and took
-  int64_t num_chosen = 0;  ///< choices made, dropped ones among them
+  at::Tensor count_E;   ///< int64: tokens each expert was chosen for and took
+  at::Tensor chosen_E;  ///< int64: tokens each expert was chosen for, dropped or not
   int64_t num_tokens = 0;
   double entropy_sum = 0;  ///< nats, over tokens, of the scores normalised to 1
-  double balance_loss_sum = 0;  ///< balance loss without coefficient, sum over sequences
-  int64_t num_sequences = 0;
+  BalanceValues balance;
 };
 
 struct ForwardContext {
   SequenceLayout layout;
-  /// Weight of one sequence in the balance loss: 1 / sequences of the global batch. 0: no balance loss is made.
+  /// Weight of one sequence in a balance loss over sequences, 1 / sequences of the global batch, and of one
+  /// token in those over tokens, 1 / valid tokens of the global batch. 0: no balance loss is made.
   double sequence_weight = 0;
+  double token_weight = 0;
   /// If set, every router appends its statistics, layer by layer.
   std::vector<RoutingStatistics>* statistics = nullptr;
   /// Blocks keep only their input and the router's choice and run again in backward.
   bool recompute = false;
+  /// Where global-batch losses find the counts of other ranks and micro-batches; if null this micro-batch is
+  /// all.
+  BatchCounts* batch_counts = nullptr;
 };
 
 }  // namespace granule

@@ -12,9 +12,12 @@ namespace {
 
 constexpr std::string_view kExperts = ".experts.";
 
-bool is_norm(const std::string& name) { return name.ends_with("norm.weight"); }
+bool is_norm(const std::string& name) {
+  return name.ends_with("norm.weight");
+}
 
-std::vector<ParameterPiece> pieces_of(const std::string& name, const at::Tensor& tensor, int64_t first_local_expert) {
+std::vector<ParameterPiece> pieces_of(const std::string& name, const at::Tensor& tensor,
+                                      int64_t first_local_expert) {
   const auto sizes = tensor.sizes().vec();
   if (sizes.size() < 3) return {{name, sizes, 0}};
   const std::vector<int64_t> matrix(sizes.begin() + 1, sizes.end());
@@ -26,8 +29,9 @@ std::vector<ParameterPiece> pieces_of(const std::string& name, const at::Tensor&
   std::vector<ParameterPiece> pieces;
   const auto after = experts + kExperts.size();
   for (int64_t e = 0; e < sizes[0]; ++e) {
-    pieces.push_back({name.substr(0, after) + std::to_string(first_local_expert + e) + "." + name.substr(after), matrix,
-                      e * matrix[0] * matrix[1]});
+    pieces.push_back(
+        {name.substr(0, after) + std::to_string(first_local_expert + e) + "." + name.substr(after), matrix,
+         e * matrix[0] * matrix[1]});
   }
   return pieces;
 }
@@ -53,7 +57,8 @@ std::vector<PlacedParameter> place_parameters(const torch::nn::Module& model, in
   std::vector<PlacedParameter> placed;
   for (const auto& item : model.named_parameters()) {
     const bool expert = item.key().find(".mlp.experts.") != std::string::npos;
-    placed.push_back({item.value(), expert ? Placement::kExpert : Placement::kReplicated, !is_norm(item.key()),
+    const bool decays = item.value().requires_grad() && !is_norm(item.key());
+    placed.push_back({item.value(), expert ? Placement::kExpert : Placement::kReplicated, decays,
                       pieces_of(item.key(), item.value(), first_local_expert)});
   }
   return placed;
@@ -62,6 +67,7 @@ std::vector<PlacedParameter> place_parameters(const torch::nn::Module& model, in
 void initialize_parameters(const std::vector<PlacedParameter>& parameters, uint64_t seed, double std) {
   const at::NoGradGuard no_grad;
   for (const auto& parameter : parameters) {
+    if (!parameter.tensor.requires_grad()) continue;
     auto flat = parameter.tensor.view({-1});
     for (const auto& piece : parameter.pieces) {
       const auto values = first_values(piece, seed, std);

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "model/balance.h"
-#include "model/router.h"
+#include "model/router_config.h"
 
 namespace granule {
 

@@ -12,9 +12,9 @@ struct ModelSize {
   int64_t embedding = 0;  ///< input embedding; the head too when tied
   int64_t head = 0;       ///< untied head
   int64_t attention = 0;
-  int64_t dense = 0;      ///< feed-forward of dense layers
-  int64_t shared = 0;     ///< shared experts
-  int64_t routed = 0;     ///< all routed experts
+  int64_t dense = 0;   ///< feed-forward of dense layers
+  int64_t shared = 0;  ///< shared experts
+  int64_t routed = 0;  ///< all routed experts
   int64_t router = 0;
   int64_t norm = 0;
   int64_t routed_activated = 0;  ///< of `routed`, what one token uses
@@ -25,12 +25,12 @@ struct ModelSize {
   int64_t activated() const { return without_routed() + routed_activated; }
 };
 
-/// Of the whole model, also when `model` holds only some of the experts. Reads shapes alone: a model on the meta
-/// device will do.
+/// Of the whole model, also when `model` holds only some of the experts. Reads shapes alone: a model on the
+/// meta device will do.
 ModelSize measure_size(const Transformer& model);
 
-/// Forward and backward FLOPs of one token in a sequence of `seq_length`, Megatron's convention: 6 per activated
-/// matrix parameter (without the input embedding) and causal attention counted once.
+/// Forward and backward FLOPs of one token in a sequence of `seq_length`, Megatron's convention: 6 per
+/// activated matrix parameter (without the input embedding) and causal attention counted once.
 double training_flops_per_token(const ModelConfig& config, const ModelSize& size, int64_t seq_length);
 
 }  // namespace granule

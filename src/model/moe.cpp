@@ -2,36 +2,43 @@
 
 #include <ATen/ATen.h>
 
+#include "model/batch_counts.h"
+#include "model/expert_load.h"
 #include "model/routing_statistics.h"
 
 namespace granule {
 
 Moe::Moe(const ModelConfig& config, Communicator& expert_group, at::TensorOptions options,
          at::TensorOptions router_options)
-    : balance_(config.balance) {
+    : routing_(config.router), balance_(config.balance) {
   if (config.router.n_routed_experts > 0) {
     dispatcher_.emplace(expert_group, config.router.n_routed_experts);
-    router_ = register_module("gate", std::make_shared<Router>(config.router, config.hidden_size, router_options));
-    experts_ = register_module("experts",
-                               std::make_shared<FeedForward>(dispatcher_->num_local_experts(), config.hidden_size,
-                                                             config.moe_intermediate_size, options));
+    router_ = register_module(
+        "gate", make_router(config.router, config.vocab_size, config.hidden_size, router_options));
+    experts_ = register_module(
+        "experts", std::make_shared<FeedForward>(dispatcher_->num_local_experts(), config.hidden_size,
+                                                 config.moe_intermediate_size, options));
   }
   if (config.n_shared_experts > 0) {
-    shared_ = register_module("shared_experts",
-                              std::make_shared<FeedForward>(1, config.hidden_size,
-                                                            config.n_shared_experts * config.moe_intermediate_size,
-                                                            options));
+    shared_ = register_module(
+        "shared_experts",
+        std::make_shared<FeedForward>(1, config.hidden_size,
+                                      config.n_shared_experts * config.moe_intermediate_size, options));
   }
 }
 
-MoeOutput Moe::forward(const at::Tensor& x_TD, const ForwardContext& context, const at::Tensor& replay_TK) const {
+MoeOutput Moe::forward(const at::Tensor& x_TD, const ForwardContext& context,
+                       const RoutingDecision& replay) const {
   MoeOutput output;
   if (router_) {
-    const auto routing = router_->route(x_TD, context.layout, replay_TK);
-    output.chosen_TK = routing.chosen_TK;
+    const auto routing = router_->route(x_TD, context.layout, replay.chosen_TK);
     output.y_TD = routed_experts(x_TD, routing);
-    output.balance_loss = balance_loss(routing, context);
-    if (context.statistics != nullptr) context.statistics->push_back(summarize(routing, context.layout));
+    output.decision = {routing.chosen_TK,
+                       replay.count_sC.defined() ? replay.count_sC : balance_counts(routing, context)};
+    const auto losses = balance_losses(balance_, routing_, routing, context, output.decision.count_sC);
+    output.balance_loss = total_loss(balance_, losses);
+    if (context.statistics != nullptr)
+      context.statistics->push_back(summarize(routing, context.layout, losses));
   }
   if (shared_) {
     const auto shared_TD = shared_->forward(x_TD);
@@ -47,9 +54,12 @@ at::Tensor Moe::routed_experts(const at::Tensor& x_TD, const Routing& routing) c
   return dispatcher_->combine(y_RD, plan, routing.gate_TK);
 }
 
-at::Tensor Moe::balance_loss(const Routing& routing, const ForwardContext& context) const {
-  if (!balance_.has_loss() || context.sequence_weight == 0) return {};
-  return sequence_balance_loss(routing, context.layout) * (balance_.moe_aux_loss_coeff * context.sequence_weight);
+at::Tensor Moe::balance_counts(const Routing& routing, const ForwardContext& context) const {
+  if (context.sequence_weight == 0) return {};
+  const int64_t num_groups = routing_.is_grouped() ? routing_.n_group : 0;
+  const auto count_sC = count_choices(routing, context.layout, balance_.scope(), num_groups);
+  const bool of_all_ranks = balance_.is_global() && context.batch_counts != nullptr;
+  return of_all_ranks ? context.batch_counts->add(count_sC) : count_sC;
 }
 
 }  // namespace granule

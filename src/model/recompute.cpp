@@ -14,7 +14,8 @@ using torch::autograd::variable_list;
 
 // What the second run needs beside tensors; held by the graph node.
 struct BlockCall : torch::CustomClassHolder {
-  BlockCall(const Block& called, const ForwardContext& called_context) : block(called), context(called_context) {
+  BlockCall(const Block& called, const ForwardContext& called_context)
+      : block(called), context(called_context) {
     context.statistics = nullptr;  // counted in the first run
   }
   const Block& block;
@@ -23,14 +24,16 @@ struct BlockCall : torch::CustomClassHolder {
 
 class RecomputedBlock : public torch::autograd::Function<RecomputedBlock> {
  public:
-  // Returns {y_TD, balance_loss or an empty tensor}; the choice, needing no gradient, leaves through `chosen_TK`.
+  // Returns {y_TD, balance_loss or an empty tensor}; the decision, needing no gradient, leaves through
+  // `decision`.
   static variable_list forward(AutogradContext* ctx, const Variable& x_TD, const Block* block,
-                               const ForwardContext* context, at::Tensor* chosen_TK) {
+                               const ForwardContext* context, RoutingDecision* decision) {
     const auto output = block->forward(x_TD, *context, {});
-    *chosen_TK = output.chosen_TK;
-    ctx->save_for_backward({x_TD, output.chosen_TK});
+    *decision = output.decision;
+    ctx->save_for_backward({x_TD, decision->chosen_TK, decision->count_sC});
     ctx->saved_data["call"] = c10::IValue::make_capsule(c10::make_intrusive<BlockCall>(*block, *context));
-    return {output.y_TD, output.balance_loss.defined() ? output.balance_loss : at::empty({0}, x_TD.options())};
+    return {output.y_TD,
+            output.balance_loss.defined() ? output.balance_loss : at::empty({0}, x_TD.options())};
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list gradients) {
@@ -38,7 +41,7 @@ class RecomputedBlock : public torch::autograd::Function<RecomputedBlock> {
     const auto call = c10::static_intrusive_pointer_cast<BlockCall>(ctx->saved_data["call"].toCapsule());
     const at::AutoGradMode with_grad(true);
     const auto x_TD = saved[0].detach().requires_grad_();
-    const auto output = call->block.forward(x_TD, call->context, saved[1]);
+    const auto output = call->block.forward(x_TD, call->context, {saved[1], saved[2]});
     variable_list roots{output.y_TD}, root_gradients{gradients[0]};
     if (output.balance_loss.defined()) {
       roots.push_back(output.balance_loss);
@@ -52,9 +55,9 @@ class RecomputedBlock : public torch::autograd::Function<RecomputedBlock> {
 }  // namespace
 
 MoeOutput recomputed_forward(const Block& block, const at::Tensor& x_TD, const ForwardContext& context) {
-  at::Tensor chosen_TK;
-  const auto results = RecomputedBlock::apply(x_TD, &block, &context, &chosen_TK);
-  return {results[0], results[1].numel() > 0 ? results[1] : at::Tensor(), chosen_TK};
+  RoutingDecision decision;
+  const auto results = RecomputedBlock::apply(x_TD, &block, &context, &decision);
+  return {results[0], results[1].numel() > 0 ? results[1] : at::Tensor(), decision};
 }
 
 }  // namespace granule

@@ -1,6 +1,7 @@
 #pragma once
-// Activation recomputation: a block keeps its input and its router's choice, and runs again in backward. The choice
-// is replayed, never made anew, so that forward and backward see the same experts also where scores nearly tie.
+// Activation recomputation: a block keeps its input and its router's decision, and runs again in backward.
+// The decision is replayed, never made anew, so that forward and backward see the same experts also where
+// scores nearly tie.
 
 #include "model/block.h"
 

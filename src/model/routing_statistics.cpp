@@ -2,23 +2,36 @@
 
 #include <ATen/ATen.h>
 
-#include "model/balance.h"
-
 namespace granule {
 
-RoutingStatistics summarize(const Routing& routing, const SequenceLayout& layout) {
+RoutingStatistics summarize(const Routing& routing, const SequenceLayout& layout,
+                            const BalanceLosses& losses) {
   const at::NoGradGuard no_grad;
   RoutingStatistics statistics;
   const int64_t num_experts = routing.probability_TE.size(1);
-  const auto taken_TK = routing.expert_TK.ge(0);
-  statistics.count_E = at::bincount(routing.expert_TK.masked_select(taken_TK), {}, num_experts);
+  const auto count = [&](const at::Tensor& expert_TK) {
+    return at::bincount(expert_TK.masked_select(expert_TK.ge(0)), {}, num_experts);
+  };
+  statistics.count_E = count(routing.expert_TK);
+  statistics.chosen_E = count(routing.chosen_TK);
   statistics.num_tokens = layout.valid_T.sum().item<int64_t>();
-  statistics.num_chosen = statistics.num_tokens * routing.chosen_TK.size(1);
   const auto entropy_T = -at::xlogy(routing.probability_TE, routing.probability_TE).sum(1);
   statistics.entropy_sum = entropy_T.masked_fill(~layout.valid_T, 0).sum(at::kDouble).item<double>();
-  statistics.balance_loss_sum = sequence_balance_loss(routing, layout).item<double>();
-  statistics.num_sequences = layout.num_sequences;
+  const auto value = [](const at::Tensor& loss) { return loss.defined() ? loss.item<double>() : 0.0; };
+  statistics.balance = {value(losses.expert), value(losses.device), value(losses.communication),
+                        value(losses.z)};
   return statistics;
+}
+
+void add_statistics(RoutingStatistics& total, const RoutingStatistics& part) {
+  total.count_E += part.count_E;
+  total.chosen_E += part.chosen_E;
+  total.num_tokens += part.num_tokens;
+  total.entropy_sum += part.entropy_sum;
+  total.balance.expert += part.balance.expert;
+  total.balance.device += part.balance.device;
+  total.balance.communication += part.balance.communication;
+  total.balance.z += part.balance.z;
 }
 
 }  // namespace granule

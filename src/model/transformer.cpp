@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "model/hash_table.h"
 #include "model/initialize.h"
 #include "model/recompute.h"
 #include "ops/cross_entropy.h"
@@ -22,6 +23,12 @@ class Embedding : public torch::nn::Module {
   at::Tensor weight;
 };
 
+// Hash routers route by id.
+ForwardContext with_tokens(ForwardContext context, const at::Tensor& token_BS) {
+  context.layout.token_T = token_BS.flatten();
+  return context;
+}
+
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, Communicator& expert_group, at::ScalarType dtype,
@@ -32,8 +39,9 @@ Transformer::Transformer(const ModelConfig& config, Communicator& expert_group, 
   first_local_expert_ = expert_group.rank() * (config.router.n_routed_experts / expert_group.size());
 
   trunk_ = register_module("model", std::make_shared<Named>());
-  embedding_VD_ = trunk_->register_module("embed_tokens", std::make_shared<Embedding>(
-                                                              config.vocab_size, config.hidden_size, options))
+  embedding_VD_ = trunk_
+                      ->register_module("embed_tokens", std::make_shared<Embedding>(
+                                                            config.vocab_size, config.hidden_size, options))
                       ->weight;
   auto layers = trunk_->register_module("layers", std::make_shared<Named>());
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
@@ -43,12 +51,15 @@ Transformer::Transformer(const ModelConfig& config, Communicator& expert_group, 
   final_norm_ = trunk_->register_module(
       "norm", std::make_shared<RmsNorm>(config.hidden_size, config.rms_norm_eps, fp32_options));
   if (!config.tie_word_embeddings) {
-    head_ = register_module("lm_head", std::make_shared<Linear>(config.hidden_size, config.vocab_size, options));
+    head_ =
+        register_module("lm_head", std::make_shared<Linear>(config.hidden_size, config.vocab_size, options));
   }
 }
 
-TransformerOutput Transformer::forward(const at::Tensor& token_BS, const ForwardContext& context) const {
+TransformerOutput Transformer::forward(const at::Tensor& token_BS,
+                                       const ForwardContext& outer_context) const {
   TransformerOutput output;
+  const auto context = with_tokens(outer_context, token_BS);
   auto x_TD = at::embedding(embedding_VD_, token_BS.flatten());
   for (const auto& block : blocks_) {
     const auto from_block =
@@ -74,20 +85,25 @@ at::Tensor Transformer::next_logits(const at::Tensor& token_BS, GenerationCache&
   const int64_t seen = cache[0].key_BPGd.defined() ? cache[0].key_BPGd.size(1) : 0;
   ForwardContext context;
   context.layout = SequenceLayout::rows(B, S, seen);
+  context.layout.token_T = token_BS.flatten();
   auto x_TD = at::embedding(embedding_VD_, token_BS.flatten());
   for (size_t i = 0; i < blocks_.size(); ++i) x_TD = blocks_[i]->forward_cached(x_TD, context, cache[i]);
   const auto last_BD = x_TD.view({B, S, -1}).select(1, S - 1);
   return at::linear(final_norm_->forward(last_BD), head_VD()).to(at::kFloat);
 }
 
-const at::Tensor& Transformer::head_VD() const { return head_ ? head_->weight() : embedding_VD_; }
+const at::Tensor& Transformer::head_VD() const {
+  return head_ ? head_->weight() : embedding_VD_;
+}
 
 std::vector<PlacedParameter> Transformer::placed_parameters() const {
   return place_parameters(*this, first_local_expert_);
 }
 
 void Transformer::initialize(uint64_t seed) {
-  initialize_parameters(placed_parameters(), seed, config_.initializer_range);
+  const auto parameters = placed_parameters();
+  initialize_parameters(parameters, seed, config_.initializer_range);
+  fill_hash_tables(parameters, config_.router, seed);
 }
 
 }  // namespace granule

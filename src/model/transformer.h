@@ -1,6 +1,6 @@
 #pragma once
-// The language model: embedding, blocks, final norm, head. Parameters carry Hugging Face's names; initial values
-// depend on (seed, name, element) alone, so every layout starts from the same model.
+// The language model: embedding, blocks, final norm, head. Parameters carry Hugging Face's names; initial
+// values depend on (seed, name, element) alone, so every layout starts from the same model.
 
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
@@ -23,8 +23,8 @@ struct TransformerOutput {
 
 class Transformer : public torch::nn::Module {
  public:
-  /// Parameters are allocated, not filled. `dtype` is that of the matrices; norms and routers are fp32 (fp64 with
-  /// fp64). Experts are split over `expert_group`, which must outlive the model.
+  /// Parameters are allocated, not filled. `dtype` is that of the matrices; norms and routers are fp32 (fp64
+  /// with fp64). Experts are split over `expert_group`, which must outlive the model.
   Transformer(const ModelConfig& config, Communicator& expert_group, at::ScalarType dtype,
               c10::Device device = at::kCPU);
 
@@ -33,13 +33,15 @@ class Transformer : public torch::nn::Module {
   /// `token_BS` int64. Collective over the expert group.
   TransformerOutput forward(const at::Tensor& token_BS, const ForwardContext& context) const;
   /// Cross-entropy of each label, fp32 [T], 0 where `mask_T` is false.
-  at::Tensor token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T, const at::Tensor& mask_T) const;
+  at::Tensor token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
+                          const at::Tensor& mask_T) const;
   /// Logits of the last of `token_BS`, fp32 [B, V]; without gradients. Collective over the expert group.
   at::Tensor next_logits(const at::Tensor& token_BS, GenerationCache& cache) const;
 
   /// Every parameter with placement and global names, in a fixed order.
   std::vector<PlacedParameter> placed_parameters() const;
-  /// Norms 1, all else normal with the config's standard deviation.
+  /// Norms 1, selection biases 0, hash tables from (seed, name), all else normal with the config's standard
+  /// deviation.
   void initialize(uint64_t seed);
 
  private:

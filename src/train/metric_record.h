@@ -17,6 +17,9 @@ namespace metric {
 
 inline constexpr char kLoss[] = "lm loss";                     // nats a token
 inline constexpr char kBalanceLoss[] = "load_balancing_loss";  // without coefficient, mean over layers
+inline constexpr char kDeviceBalanceLoss[] = "device_load_balancing_loss";  // these three likewise, if in use
+inline constexpr char kCommunicationLoss[] = "communication_loss";
+inline constexpr char kRouterZLoss[] = "z_loss";
 inline constexpr char kGradNorm[] = "grad-norm";               // before clipping
 inline constexpr char kLearningRate[] = "learning-rate";
 inline constexpr char kBatchSize[] = "batch-size";          // sequences of a step, all ranks

@@ -82,7 +82,7 @@ TEST(Transformer, RecomputationChangesNothingBitByBit) {
   for (const bool recompute : {false, true}) {
     const auto model = small_transformer(config);
     std::vector<RoutingStatistics> statistics;
-    ForwardContext context{SequenceLayout::rows(2, 6), 0.5, &statistics, recompute};
+    ForwardContext context{SequenceLayout::rows(2, 6), 0.5, 1.0 / 12, &statistics, recompute};
     losses.push_back(run(model, token_BS, context));
     EXPECT_EQ(statistics.size(), 2u);
     auto& kept = gradients.emplace_back();
