@@ -13,7 +13,7 @@ struct PlanArguments {
   std::vector<std::string> compared;
   std::string hardware;
   int64_t ranks = 0;
-  int64_t pipeline = 1;
+  int64_t pipeline = 0;
   double memory_gib = 0;
   bool search = false;
   bool json = false;
@@ -31,8 +31,10 @@ HardwareConfig hardware_of(const PlanArguments& arguments) {
 Plan plan_file(const std::string& path, const PlanArguments& arguments, const HardwareConfig& hardware) {
   const auto config = load_config_to_plan(path, arguments.overrides);
   auto layout = layout_of_config(config, arguments.ranks);
-  layout.pipeline = arguments.pipeline;
-  if (arguments.ranks == 0) layout.ranks *= arguments.pipeline;
+  if (arguments.pipeline > 0) {
+    layout.pipeline = arguments.pipeline;
+    if (arguments.ranks == 0) layout.ranks *= arguments.pipeline;
+  }
   return make_plan(config, measure_cost(config.model, config.train.seq_length), layout, hardware);
 }
 
@@ -44,7 +46,8 @@ std::string compare(const PlanArguments& arguments, const HardwareConfig& hardwa
 
 std::string search(const PlanArguments& arguments, const HardwareConfig& hardware) {
   const auto config = load_config_to_plan(arguments.config, arguments.overrides);
-  const auto found = search_layouts(config, layout_of_config(config, arguments.ranks).ranks, hardware);
+  const auto found =
+      search_layouts(config, layout_of_config(config, arguments.ranks).ranks, hardware, arguments.pipeline);
   return arguments.json ? search_as_json(found) : search_as_text(found);
 }
 
@@ -78,7 +81,8 @@ void add_plan_command(CLI::App& app, Command& chosen) {
       ->add_option("--ranks,--gpus", arguments->ranks,
                    "ranks of the job; by default the product of section parallel")
       ->check(CLI::PositiveNumber);
-  command->add_option("--pipeline", arguments->pipeline, "pipeline stages")->check(CLI::PositiveNumber);
+  command->add_option("--pipeline", arguments->pipeline, "pipeline stages; by default 1, in a search all")
+      ->check(CLI::PositiveNumber);
   command->add_option("--hardware", arguments->hardware, "YAML file of configs/hardware; by default h100");
   command
       ->add_option("--memory", arguments->memory_gib, "GiB that a rank may use, in place of the hardware's")

@@ -1,5 +1,6 @@
 #include "train/plan_report.h"
 
+#include <algorithm>
 #include <iomanip>
 #include <sstream>
 
@@ -10,6 +11,7 @@ namespace granule {
 namespace {
 
 constexpr double kGib = 1024.0 * 1024 * 1024;
+constexpr char kPlanOnly[] = "pipeline > 1 is a plan only: granule train runs one stage (--pipeline 1)\n";
 
 std::string fixed(double value, int digits) {
   std::ostringstream text;
@@ -48,13 +50,16 @@ class Table {
   }
 
   std::string text() const {
-    std::ostringstream out;
+    std::string text;
     for (const auto& row : rows_) {
-      out << std::left << std::setw(static_cast<int>(width_[0])) << row[0] << std::right;
-      for (size_t i = 1; i < row.size(); ++i) out << "  " << std::setw(static_cast<int>(width_[i])) << row[i];
-      out << '\n';
+      std::ostringstream line;
+      line << std::left << std::setw(static_cast<int>(width_[0])) << row[0] << std::right;
+      for (size_t i = 1; i < row.size(); ++i)
+        line << "  " << std::setw(static_cast<int>(width_[i])) << row[i];
+      const auto padded = line.str();
+      text += padded.substr(0, padded.find_last_not_of(' ') + 1) + '\n';
     }
-    return out.str();
+    return text;
   }
 
  private:
@@ -162,7 +167,7 @@ std::string plan_as_text(const std::string& name, const Plan& plan) {
     text += join_text("layout: ", plan.layout.ranks, " ranks = ", describe(plan.layout), "\n");
   if (plan.is_laid_out()) text += memory_as_text(plan) + step_as_text(plan) + run_as_text(plan);
   if (!plan.fault.empty()) text += "cannot run: " + plan.fault + "\n";
-  if (plan.layout.pipeline > 1) text += "granule train has no pipeline stages yet: a plan only\n";
+  if (plan.layout.pipeline > 1) text += kPlanOnly;
   return text;
 }
 
@@ -195,7 +200,9 @@ std::string search_as_text(const PlanSearch& search) {
     layout.resize(std::max<size_t>(layout.size(), 66), ' ');
     reasons.add({layout + "  " + plan.fault});
   }
-  return table.text() + reasons.text();
+  const bool has_stages = std::any_of(search.feasible.begin(), search.feasible.end(),
+                                      [](const Plan& plan) { return plan.layout.pipeline > 1; });
+  return table.text() + (has_stages ? kPlanOnly : "") + reasons.text();
 }
 
 }  // namespace granule

@@ -29,12 +29,13 @@ void try_micro_batches(const RunConfig& config, const ModelCost& cost, PlanLayou
 
 }  // namespace
 
-PlanSearch search_layouts(const RunConfig& config, int64_t ranks, const HardwareConfig& hardware) {
+PlanSearch search_layouts(const RunConfig& config, int64_t ranks, const HardwareConfig& hardware,
+                          int64_t pipeline) {
   const auto cost = measure_cost(config.model, config.train.seq_length);
   PlanSearch search;
-  for (const int64_t pipeline : divisors(ranks)) {
-    for (const int64_t expert : divisors(ranks / pipeline)) {
-      PlanLayout layout{.ranks = ranks, .pipeline = pipeline, .expert = expert};
+  for (const int64_t stages : pipeline > 0 ? std::vector{pipeline} : divisors(ranks)) {
+    for (const int64_t expert : divisors(ranks / stages)) {
+      PlanLayout layout{.ranks = ranks, .pipeline = stages, .expert = expert};
       if (!layout_fault(config, layout).empty()) {
         search.infeasible.push_back(make_plan(config, cost, layout, hardware));
         continue;

@@ -1,8 +1,20 @@
 #include "train/plan_time.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace granule {
+
+namespace {
+
+// Layers of the longest stage over the mean: what it computes more than its share.
+double slowest_stage(const ModelConfig& model, int64_t pipeline) {
+  int64_t most = 0;
+  for (const auto& stage : split_stages(model, pipeline)) most = std::max(most, stage.layers());
+  return static_cast<double>(most * pipeline) / static_cast<double>(model.num_hidden_layers);
+}
+
+}  // namespace
 
 StepTime step_time(const RunConfig& config, const ModelCost& cost, const PlanLayout& layout,
                    const StepTraffic& traffic, const HardwareConfig& hardware) {
@@ -19,10 +31,13 @@ StepTime step_time(const RunConfig& config, const ModelCost& cost, const PlanLay
   time.all_to_all = traffic.all_to_all / bandwidth(layout.expert);
   time.data_parallel = traffic.data_parallel / bandwidth(layout.replicas());
   time.pipeline = traffic.pipeline / bandwidth(layout.ranks);
-  // A share (p - 1) / (m + p - 1) of the time of a stage is waiting.
+  // Every stage waits for the slowest, and while the pipeline fills and drains: (p - 1) / (m + p - 1) of the
+  // time.
+  const double slowest = time.compute * slowest_stage(config.model, layout.pipeline);
   const auto waits = static_cast<double>(layout.pipeline - 1);
-  time.bubble = waits / static_cast<double>(num_micro_batches(config, layout)) *
-                (time.compute + time.all_to_all + time.pipeline);
+  time.bubble = slowest - time.compute +
+                waits / static_cast<double>(num_micro_batches(config, layout)) *
+                    (slowest + time.all_to_all + time.pipeline);
   return time;
 }
 

@@ -16,7 +16,7 @@ struct StepTime {
   double all_to_all = 0;
   double data_parallel = 0;
   double pipeline = 0;  ///< hidden states between stages
-  double bubble = 0;    ///< stages that wait while others begin and end
+  double bubble = 0;    ///< stages that wait for longer ones, and while the pipeline fills and drains
 
   double total() const { return compute + all_to_all + data_parallel + pipeline + bubble; }
 };

@@ -76,12 +76,13 @@ def test_overrides_hardware_and_memory_count():
 
 
 def test_search_lists_fitting_layouts_fastest_first_and_reasons_for_others():
-    found = plan("--search", "--gpus", "64", "--memory", "80", paper("deepseekmoe_16b"))
+    search = ["--search", "--gpus", "64", "--memory", "80", "--pipeline", "1", paper("deepseekmoe_16b")]
+    found = plan(*search)
     seconds = [layout["step"]["seconds"] for layout in found["feasible"]]
     assert seconds and seconds == sorted(seconds)
     assert all(layout["memory_bytes"]["total"] <= 80 * 2**30 for layout in found["feasible"])
     assert found["infeasible"] and all(layout["fault"] for layout in found["infeasible"])
-    text = jobs.run("plan", "--search", "--gpus", "64", "--memory", "80", paper("deepseekmoe_16b"), ranks=None).stdout
+    text = jobs.run("plan", *search, ranks=None).stdout
     assert len(text.splitlines()) == len(found["feasible"]) + len(found["infeasible"]) + 2
 
 

@@ -4,7 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <ATen/ATen.h>
+
+#include "comm/loopback_communicator.h"
+#include "optim/optimizer.h"
 #include "tests/support/plan_configs.h"
+#include "tests/support/small_model.h"
 
 namespace granule {
 namespace {
@@ -98,6 +103,43 @@ TEST(PlanMemory, GroupedQueriesKeepSmallerKeys) {
   const double grouped = layer_activation_bytes(model, false, 2);
   model.num_key_value_heads = 64;
   EXPECT_DOUBLE_EQ(layer_activation_bytes(model, false, 2) - grouped, 2 * 2 * (8192 - 1024));
+}
+
+// What a rank of `data` ranks holds once its optimizer is built.
+double measured_state(const ModelConfig& config, at::ScalarType dtype, int data) {
+  double bytes = 0;
+  run_loopback(data, [&](Communicator& all) {
+    LoopbackCommunicator one("expert", std::make_shared<CollectiveLog>());
+    const Transformer model(config, one, dtype);
+    const Optimizer optimizer(model.placed_parameters(), {all, all, all}, {});
+    double own = 0;
+    for (const auto& shard : optimizer.shards()) {
+      own += static_cast<double>(shard.buffer->parameter().nbytes() + shard.buffer->gradient().nbytes());
+      own += static_cast<double>(shard.exp_avg.nbytes() + shard.exp_avg_sq.nbytes());
+      if (shard.buffer->dtype() != at::kFloat) own += static_cast<double>(shard.master.nbytes());
+    }
+    if (all.rank() == 0) bytes = own;
+  });
+  return bytes;
+}
+
+TEST(PlanMemory, StateIsWhatTheOptimizerHolds) {
+  RunConfig run;
+  run.model = small_config();
+  run.model.hidden_size = 64;
+  run.model.vocab_size = 512;
+  run.model.intermediate_size = 192;
+  run.model.moe_intermediate_size = 64;
+  run.train.global_batch_size = 6;
+  const auto size = measure_cost(run.model, 32).size;
+  for (const int data : {1, 2, 3}) {
+    for (const auto& [precision, dtype] : {std::pair{"fp32", at::kFloat}, std::pair{"bf16", at::kBFloat16}}) {
+      run.train.precision = precision;
+      const double planned = stage_memory(run, size, {.ranks = data}, 0).state();
+      EXPECT_NEAR(planned, measured_state(run.model, dtype, data), 0.005 * planned)
+          << precision << " on " << data;
+    }
+  }
 }
 
 TEST(PlanMemory, CheckpointHoldsMastersAndMoments) {

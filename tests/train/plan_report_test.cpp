@@ -50,6 +50,7 @@ TEST(PlanReport, ListsWhatFitsAndWhyOthersDoNot) {
   expect_contains(text, "layouts that fit, fastest first");
   expect_contains(text, "layouts that do not");
   expect_contains(text, "GiB of 34.0");
+  EXPECT_EQ(text.find(" \n"), std::string::npos) << "spaces at the end of a line";
 }
 
 }  // namespace

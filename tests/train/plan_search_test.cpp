@@ -48,6 +48,13 @@ TEST(PlanSearch, GivesAReasonForEveryOtherLayout) {
   EXPECT_FALSE(has(search.feasible, 8, 8, false));
 }
 
+TEST(PlanSearch, KeepsToTheStagesItIsGiven) {
+  const auto search = search_layouts(paper_config("deepseekmoe_16b"), 64, {}, 1);
+  ASSERT_FALSE(search.feasible.empty());
+  for (const auto& plan : search.feasible) EXPECT_EQ(plan.layout.pipeline, 1);
+  ASSERT_FALSE(search_layouts(paper_config("deepseekmoe_16b"), 64, {}, 3).infeasible.empty());
+}
+
 TEST(PlanSearch, CoversEveryPairOfStagesAndExpertRanks) {
   const auto search = search_layouts(paper_config("deepseekmoe_2b"), 12, {});
   std::vector<std::pair<int64_t, int64_t>> seen;
