@@ -7,29 +7,13 @@
 
 #include "comm/mesh.h"
 #include "tests/multi_rank/multi_rank.h"
+#include "tests/multi_rank/shared_directory.h"
 #include "tests/support/checkpoint_run.h"
-#include "tests/support/temporary_directory.h"
 #include "train/checkpoint_restore.h"
 #include "train/checkpoint_writer.h"
 
 namespace granule {
 namespace {
-
-// One directory for all ranks, removed by rank 0.
-class SharedDirectory {
- public:
-  explicit SharedDirectory(Communicator& ranks) : ranks_(ranks) {
-    if (ranks.rank() == 0) own_.emplace();
-    path_ = ranks.all_gather_bytes(own_ ? own_->path() : "")[0];
-  }
-  ~SharedDirectory() { ranks_.barrier(); }
-  std::string path(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  Communicator& ranks_;
-  std::optional<TemporaryDirectory> own_;
-  std::string path_;
-};
 
 NamedState state_of_one_rank(int updates) {
   StateCollector collector;
