@@ -34,5 +34,14 @@ TEST(ModelSize, CountsEveryElementOfASmallModelOnce) {
   EXPECT_EQ(size.routed_activated * 8, size.routed * 3);
 }
 
+TEST(ModelSize, LeavesOutWhatNoGradientMoves) {
+  auto config = small_config();
+  const auto without = measure_size(Transformer(config, alone(), at::kFloat, at::kMeta));
+  config.router.moe_router_enable_expert_bias = true;
+  EXPECT_EQ(measure_size(Transformer(config, alone(), at::kFloat, at::kMeta)).total(), without.total());
+  config.router = {.moe_router_type = "hash", .n_routed_experts = 8};
+  EXPECT_EQ(measure_size(Transformer(config, alone(), at::kFloat, at::kMeta)).router, 0);
+}
+
 }  // namespace
 }  // namespace granule

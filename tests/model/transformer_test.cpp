@@ -61,6 +61,47 @@ TEST(Transformer, NormsAreNotDecayedAndExpertsArePlacedApart) {
   }
 }
 
+TEST(Transformer, SelectionBiasAndHashTableAreCarriedWithoutGradientOrDecay) {
+  auto biased = small_config(), hashed = small_config();
+  biased.router.moe_router_enable_expert_bias = true;
+  hashed.router.moe_router_type = "hash";
+  hashed.router.num_experts_per_tok = 1;
+  for (const auto& [config, end] :
+       {std::pair(biased, "mlp.gate.e_score_correction_bias"), std::pair(hashed, "mlp.gate.tid2eid")}) {
+    const auto model = small_transformer(config, at::kBFloat16);
+    int found = 0;
+    for (const auto& parameter : model.placed_parameters()) {
+      if (!parameter.pieces[0].name.ends_with(end)) continue;
+      ++found;
+      EXPECT_FALSE(parameter.decays || parameter.tensor.requires_grad());
+      EXPECT_EQ(parameter.tensor.scalar_type(), at::kFloat);
+      EXPECT_EQ(parameter.placement, Placement::kReplicated);
+    }
+    EXPECT_EQ(found, 2) << end;
+  }
+}
+
+// Through the whole model, in training and in generation.
+TEST(Transformer, HashRoutersSeeTheIdsOfTheirTokens) {
+  auto config = small_config();
+  config.router.moe_router_type = "hash";
+  config.router.num_experts_per_tok = 1;
+  const auto model = small_transformer(config);
+  const auto token_BS = at::full({1, 4}, 5, at::kLong);
+  std::vector<RoutingStatistics> statistics;
+  const auto hidden_TD = model.forward(token_BS, {SequenceLayout::rows(1, 4), 0, 0, &statistics}).hidden_TD;
+  const auto parameters = model.named_parameters();
+  for (const int64_t layer : {1, 2}) {
+    const auto table_V = parameters["model.layers." + std::to_string(layer) + ".mlp.gate.tid2eid"];
+    const auto& chosen_E = statistics[static_cast<size_t>(layer - 1)].chosen_E;
+    EXPECT_EQ(chosen_E[table_V[5].item<int64_t>()].item<int64_t>(), 4);
+  }
+  GenerationCache cache;
+  model.next_logits(token_BS.narrow(1, 0, 3), cache);
+  const auto logit_BSV = at::linear(hidden_TD, parameters["lm_head.weight"]).view({1, 4, -1});
+  EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 3, 1), cache), logit_BSV.select(1, 3), 1e-5);
+}
+
 TEST(Transformer, FirstValuesHangOnSeedNameAndElementAlone) {
   auto config = small_config();
   const auto model = small_transformer(config);
