@@ -249,6 +249,14 @@ TEST(Layout, AlsoWithTheGlobalBatchLossAndOneMicroBatchAStep) {
   }
 }
 
+TEST(Layout, RecomputationReplaysTheGlobalBatchCountsOfEachMicroBatch) {
+  const auto ranks = ranks_of(1, multi_rank_world().size());
+  const auto expected = train(ranks, {.change = over_global_batch, .micro_batch = 1});
+  const auto replayed = train(ranks, {.change = over_global_batch, .recompute = true, .micro_batch = 1});
+  EXPECT_EQ(replayed.losses, expected.losses);
+  EXPECT_EQ(replayed.norms, expected.norms);
+}
+
 TEST(Layout, AlsoWithAHashRouterAndCapacity) {
   compare_all_layouts({.change = hash_with_capacity});
   compare_all_layouts({.change = hash_with_capacity, .recompute = true, .with_padding = true});
@@ -264,6 +272,25 @@ TEST(Layout, MicroBatchSizeDoesNotMatter) {
     const auto expected = train(one_rank(), {.change = change, .with_padding = true, .micro_batch = 8});
     expect_same(train(one_rank(), {.change = change, .with_padding = true, .micro_batch = 1}), expected);
     expect_same(train(one_rank(), {.change = change, .with_padding = true, .micro_batch = 4}), expected);
+  }
+}
+
+// With zero logits all probabilities are even, so whatever is chosen the losses have their even values,
+// exactly if no padding and no rank counts wrong.
+TEST(Layout, EvenProbabilitiesGiveEvenLossesWhateverTheScopeAndTheLayout) {
+  for (const char* type : {"seq_aux_loss", "aux_loss", "global_aux_loss"}) {
+    const auto change = [=](RouterConfig&, BalanceConfig& balance) {
+      balance = {.moe_router_load_balancing_type = type,
+                 .moe_aux_loss_coeff = 0.01,
+                 .n_device_groups = 2,
+                 .moe_device_aux_loss_coeff = 0.01,
+                 .moe_z_loss_coeff = 0.01};
+    };
+    const Variant variant{.change = change, .with_padding = true, .one_expert_gets_all = true};
+    const auto balance = train(ranks_of(1, multi_rank_world().size()), variant).balance;
+    EXPECT_NEAR(balance[0], 1.0, 1e-5) << type;
+    EXPECT_NEAR(balance[1], 1.0, 1e-5) << type;
+    EXPECT_NEAR(balance[3], std::pow(std::log(8.0), 2), 1e-5) << type;
   }
 }
 
