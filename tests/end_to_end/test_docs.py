@@ -26,3 +26,7 @@ def test_every_command_explains_itself():
 def test_a_wrong_command_line_is_refused():
     for arguments in (["trian"], ["train"], ["eval", "x", "--batch-size", "0"], []):
         jobs.run(*arguments, ranks=None, code=2)
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest():
+    assert 'did you mean "train"' in jobs.run("trian", ranks=None, code=2).stderr
