@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
 #include <thread>
@@ -17,7 +18,7 @@ namespace granule {
 namespace {
 
 // Ranks that hang together time out within moments of one another; each may say where it waits before the
-// first one ends them all.
+// first one ends them all. They abort one after the other: mpirun may crash over aborts that come together.
 constexpr std::chrono::milliseconds kLastWords{500};
 
 // What is wrong for all ranks alike (a config, a file) is said by rank 0, which ends the job; another rank speaks only
@@ -97,7 +98,7 @@ std::unique_ptr<Communicator> World::group(const std::string& name, std::span<co
 std::unique_ptr<HangWatchdog> World::watch_for_hangs(std::chrono::milliseconds timeout) {
   return std::make_unique<HangWatchdog>(log_, timeout, [this](const std::string& text) {
     log_error(text);
-    std::this_thread::sleep_for(kLastWords);
+    std::this_thread::sleep_for(kLastWords * (1 + std::min(rank(), 10)));
     abort(ExitCode::kHang);
   });
 }

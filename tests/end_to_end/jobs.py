@@ -90,8 +90,12 @@ def environment() -> dict[str, str]:
 
 
 def run(*arguments, ranks: int | None = 1, code: int = 0, stdin: str = "") -> subprocess.CompletedProcess:
-    job = subprocess.run(command(*arguments, ranks=ranks), env=environment(), input=stdin, capture_output=True,
-                         text=True, timeout=PATIENCE_SECONDS)
+    for _ in range(3):
+        job = subprocess.run(command(*arguments, ranks=ranks), env=environment(), input=stdin, capture_output=True,
+                             text=True, timeout=PATIENCE_SECONDS)
+        # OpenMPI 4.1's mpirun now and then crashes in its own clean-up after an aborted job; that is none of ours.
+        if not (code != 0 and job.returncode == -signal.SIGSEGV and "PMIx_server_finalize" in job.stderr):
+            break
     assert job.returncode == code, f"exit code {job.returncode}, expected {code}\n{job.stdout}\n{job.stderr}"
     return job
 

@@ -4,6 +4,7 @@ The multi-rank test program acts the parts (tests/multi_rank/misbehaviour.cpp); 
 """
 import os
 import shutil
+import signal
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
@@ -24,8 +25,13 @@ def run_job(part: str, *flags: str, ranks: int = 2) -> subprocess.CompletedProce
     mpirun = ["mpirun", "-np", str(ranks), "--oversubscribe", "--bind-to", "none"]
     program = [find_test_program(), "--with_misbehaviour", f"--gtest_filter=Misbehaviour.{part}", "--gtest_color=no"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([*mpirun, *program, *flags], env=environment, capture_output=True, text=True,
-                          timeout=PATIENCE_SECONDS)
+    for _ in range(3):
+        job = subprocess.run([*mpirun, *program, *flags], env=environment, capture_output=True, text=True,
+                             timeout=PATIENCE_SECONDS)
+        # OpenMPI 4.1's mpirun now and then crashes in its own clean-up after an aborted job; that is none of ours.
+        if not (job.returncode == -signal.SIGSEGV and "PMIx_server_finalize" in job.stderr):
+            break
+    return job
 
 
 @pytest.mark.parametrize("part, code, text", [
