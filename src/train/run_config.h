@@ -26,6 +26,9 @@ struct TrainConfig {
   int64_t max_skipped_in_a_row = 10;
   double exit_duration_in_mins = 0;
 
+  /// Of the model's matrices.
+  at::ScalarType dtype() const { return precision == "bf16" ? at::kBFloat16 : at::kFloat; }
+
   void visit(auto&& field) {
     field("train_iters", train_iters, {.min = 0}, "steps of the whole run");
     field("global_batch_size", global_batch_size, {.min = 1}, "sequences a step, over all ranks");

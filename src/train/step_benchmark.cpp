@@ -45,7 +45,7 @@ double StepBenchmark::median_of(double StepTimes::*phase) const {
 
 StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm_up, int64_t steps) {
   Mesh mesh(world, config.parallel);
-  Transformer model(config.model, mesh.expert(), config.train.precision == "bf16" ? at::kBFloat16 : at::kFloat);
+  Transformer model(config.model, mesh.expert(), config.train.dtype());
   model.initialize(static_cast<uint64_t>(config.rng.seed));
   Optimizer optimizer(model.placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()}, config.optimizer);
   TrainStep step(model, optimizer, mesh.replica(), config.train.micro_batch_size,

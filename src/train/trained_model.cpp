@@ -23,7 +23,7 @@ TrainedModel load_trained_model(World& world, const std::string& path, const std
 
   trained.mesh = std::make_unique<Mesh>(world, trained.config.parallel);
   trained.model = std::make_unique<Transformer>(trained.config.model, trained.mesh->expert(),
-                                                trained.config.train.precision == "bf16" ? at::kBFloat16 : at::kFloat);
+                                                trained.config.train.dtype());
   restore_parameters(*checkpoint, trained.model->placed_parameters(), world.all());
   log_info("loaded " + checkpoint->path());
   return trained;

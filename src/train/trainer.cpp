@@ -17,8 +17,7 @@ namespace granule {
 namespace {
 
 std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group) {
-  const auto dtype = config.train.precision == "bf16" ? at::kBFloat16 : at::kFloat;
-  auto model = std::make_unique<Transformer>(config.model, expert_group, dtype);
+  auto model = std::make_unique<Transformer>(config.model, expert_group, config.train.dtype());
   model->initialize(static_cast<uint64_t>(config.rng.seed));
   return model;
 }
