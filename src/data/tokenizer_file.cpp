@@ -6,7 +6,7 @@
 #include <unordered_set>
 
 #include "base/check.h"
-#include "data/strict_json.h"
+#include "base/strict_json.h"
 
 namespace granule {
 

@@ -1,4 +1,4 @@
-#include "data/strict_json.h"
+#include "base/strict_json.h"
 
 #include <gtest/gtest.h>
 
