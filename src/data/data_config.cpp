@@ -8,6 +8,7 @@
 namespace granule {
 
 void DataConfig::check() const {
+  chat.check();
   if (weights.empty()) return;
   if (weights.size() != train.size()) {
     throw ConfigError("data.weights", join_text("[", weights.size(), " numbers]"),

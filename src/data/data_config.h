@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "data/chat_config.h"
+
 namespace granule {
 
 struct DataConfig {
@@ -14,6 +16,7 @@ struct DataConfig {
   std::string tokenizer;
   bool reset_attention_mask = false;
   bool eod_mask_loss = false;
+  ChatConfig chat;
 
   void visit(auto&& field) {
     field("train", train, {}, "token files to train on, each as PREFIX of PREFIX.bin and PREFIX.idx");
@@ -24,6 +27,7 @@ struct DataConfig {
     field("reset_attention_mask", reset_attention_mask, {}, "keep attention inside a document");
     field("eod_mask_loss", eod_mask_loss, {},
           "no loss for guessing a document's first token from the one before it");
+    field("chat", chat, {}, "How conversations become tokens.");
   }
 
   /// Throws ConfigError for combinations that cannot be.

@@ -35,12 +35,17 @@ Tokenizer::Tokenizer(const std::string& path, TokenizerFile file)
       prefix_(file.prefix),
       suffix_(file.suffix) {
   fill_texts(file);
-  const auto configured = configured_eos_token(path);
-  end_of_document_ = find_added(configured.value_or(std::string(kEndOfDocument)));
-  if (configured && !end_of_document_) {
-    throw InputError(path, "has no added token \"", *configured,
-                     "\", the eos_token of tokenizer_config.json");
-  }
+  const auto configured = read_configured_tokens(path);
+  const auto added_id = [&](const char* key, const std::string& content) {
+    const auto id = find_added(content);
+    if (!id) {
+      throw InputError(path, "has no added token \"", content, "\", the ", key, " of tokenizer_config.json");
+    }
+    return *id;
+  };
+  end_of_document_ =
+      configured.eos ? added_id("eos_token", *configured.eos) : find_added(std::string(kEndOfDocument));
+  if (prefix_.empty() && configured.bos_prefix) prefix_ = {added_id("bos_token", *configured.bos_prefix)};
 }
 
 void Tokenizer::fill_texts(const TokenizerFile& file) {
@@ -108,6 +113,12 @@ std::optional<int64_t> Tokenizer::find_added(std::string_view content) const {
     if (token.content == content) return token.id;
   }
   return std::nullopt;
+}
+
+std::vector<std::string> Tokenizer::added_names() const {
+  std::vector<std::string> names;
+  for (const auto& token : added_.all()) names.push_back(token.content);
+  return names;
 }
 
 }  // namespace granule

@@ -47,6 +47,10 @@ class Tokenizer {
 
   /// The added token of this name.
   std::optional<int64_t> find_added(std::string_view content) const;
+  /// Names of all added tokens, in the file's order.
+  std::vector<std::string> added_names() const;
+  /// What `with_template` puts before a text: usually the token that begins one, or nothing.
+  const std::vector<int64_t>& text_prefix() const { return prefix_; }
   /// The token that ends a document: eos_token of the tokenizer_config.json beside the file, else
   /// <|endoftext|>.
   std::optional<int64_t> end_of_document() const { return end_of_document_; }

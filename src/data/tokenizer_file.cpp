@@ -250,13 +250,19 @@ TokenizerFile read_tokenizer_file(const std::string& path) {
   return file;
 }
 
-std::optional<std::string> configured_eos_token(const std::string& tokenizer_path) {
+ConfiguredTokens read_configured_tokens(const std::string& tokenizer_path) {
   const auto path = (std::filesystem::path(tokenizer_path).parent_path() / "tokenizer_config.json").string();
-  if (!std::filesystem::exists(path)) return std::nullopt;
+  if (!std::filesystem::exists(path)) return {};
   const auto document = read_strict_json(path, kMaxFileBytes);
-  const auto token = JsonField(path, document).find("eos_token");
-  if (!token) return std::nullopt;
-  return token->value().is_object() ? (*token)["content"].text() : token->text();
+  const JsonField top(path, document);
+  const auto content_of = [&](const char* key) -> std::optional<std::string> {
+    const auto token = top.find(key);
+    if (!token) return std::nullopt;
+    return token->value().is_object() ? (*token)["content"].text() : token->text();
+  };
+  ConfiguredTokens tokens{.eos = content_of("eos_token"), .bos_prefix = std::nullopt};
+  if (top.boolean_or("add_bos_token", false)) tokens.bos_prefix = content_of("bos_token");
+  return tokens;
 }
 
 }  // namespace granule

@@ -25,8 +25,13 @@ struct TokenizerFile {
 /// Throws InputError naming file and field.
 TokenizerFile read_tokenizer_file(const std::string& path);
 
-/// Content of `eos_token` in the tokenizer_config.json beside `tokenizer_path`; nothing if there is none.
-/// Throws InputError if that file is damaged.
-std::optional<std::string> configured_eos_token(const std::string& tokenizer_path);
+/// What the tokenizer_config.json beside a tokenizer.json says of special tokens.
+struct ConfiguredTokens {
+  std::optional<std::string> eos;         ///< eos_token
+  std::optional<std::string> bos_prefix;  ///< bos_token, if add_bos_token asks for it before every text
+};
+
+/// Nothing if there is no such file. Throws InputError if it is damaged.
+ConfiguredTokens read_configured_tokens(const std::string& tokenizer_path);
 
 }  // namespace granule

@@ -185,13 +185,19 @@ TEST_F(TokenizerFileTest, SurvivesCutsAndChangedBytes) {
   }
 }
 
-TEST_F(TokenizerFileTest, ReadsTheEosTokenBesideIt) {
+TEST_F(TokenizerFileTest, ReadsTheTokensConfiguredBesideIt) {
   const auto path = directory_.path("tokenizer.json");
-  EXPECT_EQ(configured_eos_token(path), std::nullopt);
-  directory_.write_bytes("tokenizer_config.json", R"({"eos_token": "<s>"})");
-  EXPECT_EQ(configured_eos_token(path), "<s>");
+  EXPECT_EQ(read_configured_tokens(path).eos, std::nullopt);
+  directory_.write_bytes("tokenizer_config.json",
+                         R"({"eos_token": "</s>", "bos_token": {"content": "<s>"}})");
+  EXPECT_EQ(read_configured_tokens(path).eos, "</s>");
+  EXPECT_EQ(read_configured_tokens(path).bos_prefix, std::nullopt);
+  directory_.write_bytes("tokenizer_config.json",
+                         R"({"add_bos_token": true, "bos_token": {"content": "<s>"}})");
+  EXPECT_EQ(read_configured_tokens(path).eos, std::nullopt);
+  EXPECT_EQ(read_configured_tokens(path).bos_prefix, "<s>");
   directory_.write_bytes("tokenizer_config.json", R"({"eos_token": 3})");
-  EXPECT_NE(input_error_of([&] { configured_eos_token(path); }).find("field eos_token is 3, expected text"),
+  EXPECT_NE(input_error_of([&] { read_configured_tokens(path); }).find("field eos_token is 3, expected text"),
             std::string::npos);
 }
 

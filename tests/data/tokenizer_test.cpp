@@ -160,6 +160,18 @@ TEST_F(TokenizerTest, TakesTheEndOfDocumentFromTheConfigBeside) {
   EXPECT_NE(input_error_of([&] { open(file); }).find("has no added token \"<none>\""), std::string::npos);
 }
 
+TEST_F(TokenizerTest, BeginsATextAsTheConfigBesideSays) {
+  auto file = small_tokenizer();
+  file["added_tokens"].push_back({{"id", 260}, {"content", "<s>"}, {"special", true}});
+  EXPECT_TRUE(open(file).text_prefix().empty());
+  directory_.write_bytes("tokenizer_config.json", R"({"add_bos_token": true, "bos_token": "<s>"})");
+  EXPECT_EQ(open(file).encode("y", {.with_template = true}), (std::vector<int64_t>{260, 'y'}));
+  EXPECT_EQ(open(file).added_names(), (std::vector<std::string>{"<|endoftext|>", "<s>"}));
+  directory_.write_bytes("tokenizer_config.json", R"({"add_bos_token": true, "bos_token": "<none>"})");
+  EXPECT_NE(input_error_of([&] { open(file); }).find("the bos_token of tokenizer_config.json"),
+            std::string::npos);
+}
+
 TEST_F(TokenizerTest, RefusesTextWithAByteThatTheVocabularyLacks) {
   auto file = small_tokenizer();
   file["model"]["vocab"].erase("z");
