@@ -22,6 +22,7 @@ int evaluate_command(World& world, const EvalArguments& arguments) {
   auto trained = load_trained_model(world, arguments.model, arguments.overrides);
   auto& config = trained.config;
   if (!arguments.data.empty()) config.data.valid = arguments.data;
+  if (!trained.tokenizer.empty()) config.data.tokenizer = trained.tokenizer;
   Loader loader(open_validation_source(config.data, config.train.seq_length, config.model.vocab_size),
                 arguments.batch_size * trained.mesh->replica().size());
   const auto bytes_V = bytes_of_tokens(trained.tokenizer, config.model.vocab_size);
@@ -51,7 +52,7 @@ void add_eval_command(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand("eval", "Loss, perplexity and bits per byte over whole token files");
   command->add_option("model", arguments->model, "run directory or checkpoint")->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
-  command->add_option("--data", arguments->data, "token files as prefixes; default: the run's validation files");
+  command->add_option("--data", arguments->data, "token files as prefixes, or conversations as .jsonl; default: the run's validation files");
   command->add_option("--batch-size", arguments->batch_size, "sequences a rank runs at once")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

@@ -17,6 +17,7 @@ namespace {
 RunConfig load_for_inspection(const std::string& path, const std::vector<std::string>& overrides) {
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config);
+  config.adopt_tokenizer();
   return config;
 }
 
@@ -35,7 +36,7 @@ void add_batch_command(CLI::App& inspect, Command& chosen) {
     chosen = [=](World& world) {
       const auto config = load_for_inspection(arguments->config, arguments->overrides);
       Loader loader(open_training_source(config.data, config.train.seq_length, config.model.vocab_size,
-                                         static_cast<uint64_t>(config.rng.seed)),
+                                         static_cast<uint64_t>(config.rng.seed), config.train.num_train_epochs),
                     config.train.global_batch_size);
       const auto batch = loader.load(arguments->step, 0, config.train.global_batch_size);
       if (world.rank() == 0) std::cout << batch_as_json(arguments->step, batch) << '\n';

@@ -24,21 +24,24 @@ std::string shown(const json& value) {
 }  // namespace
 
 json read_strict_json(const std::string& path, uint64_t max_bytes, int max_depth) {
-  const auto text = read_text_file(path, max_bytes);
+  return parse_strict_json(read_text_file(path, max_bytes), path, max_depth);
+}
+
+json parse_strict_json(std::string_view text, const std::string& place, int max_depth) {
   std::vector<std::set<std::string>> open_objects;
   const json::parser_callback_t watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > max_depth) throw InputError(path, "nests deeper than ", max_depth, " levels");
+    if (depth > max_depth) throw InputError(place, "nests deeper than ", max_depth, " levels");
     if (event == json::parse_event_t::object_start) open_objects.emplace_back();
     if (event == json::parse_event_t::object_end) open_objects.pop_back();
     if (event == json::parse_event_t::key && !open_objects.back().insert(parsed.get<std::string>()).second) {
-      throw InputError(path, "has the key ", shown(parsed), " twice in one object");
+      throw InputError(place, "has the key ", shown(parsed), " twice in one object");
     }
     return true;
   };
   try {
     return json::parse(text, watch);
   } catch (const json::exception& error) {
-    throw InputError(path, "is no valid JSON: ", error.what());
+    throw InputError(place, "is no valid JSON: ", error.what());
   }
 }
 

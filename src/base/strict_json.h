@@ -14,6 +14,8 @@ namespace granule {
 /// Throws InputError for a file that is no JSON, has a key twice in one object, or nests deeper than
 /// `max_depth`.
 nlohmann::json read_strict_json(const std::string& path, uint64_t max_bytes, int max_depth = 32);
+/// The same of a text that stands at `place`: a file, or a line of one.
+nlohmann::json parse_strict_json(std::string_view text, const std::string& place, int max_depth = 32);
 
 /// A value and where it stands: `JsonField(path, root)["model"]["vocab"]`. Points into the document.
 class JsonField {

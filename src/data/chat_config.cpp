@@ -5,6 +5,7 @@
 namespace granule {
 
 void ChatConfig::check() const {
+  keys.check();
   const bool custom = chat_template == "custom";
   const std::pair<const char*, const std::string*> texts[] = {{"begin", &pattern.begin},
                                                               {"system", &pattern.system},

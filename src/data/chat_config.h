@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/config.h"
+#include "data/conversation.h"
 
 namespace granule {
 
@@ -32,6 +33,9 @@ struct ChatPattern {
 struct ChatConfig {
   std::string chat_template = "deepseek";
   ChatPattern pattern;
+  ConversationKeys keys;
+  std::string on_bad_line = "stop";
+  bool packing = true;
 
   void visit(auto&& field) {
     field("template", chat_template, {.choices = {"deepseek", "chatml", "alpaca", "custom"}},
@@ -40,9 +44,16 @@ struct ChatConfig {
         "pattern", pattern, {},
         "A template of one's own. In braces: {content}, {input}, {bos}, {eos}, or the name of an added token "
         "as {<|im_end|>}; {{ and }} are braces.");
+    field("keys", keys, {},
+          "Where a line keeps its turns. All empty: the usual shapes (messages; conversations; instruction, "
+          "output; "
+          "prompt, completion; question, answer; input, output).");
+    field("on_bad_line", on_bad_line, {.choices = {"stop", "skip"}},
+          "what becomes of a line that is no conversation with an answer");
+    field("packing", packing, {}, "several examples in a row, kept apart; false: each has a row of its own");
   }
 
-  /// Throws ConfigError for a pattern that nobody asked for.
+  /// Throws ConfigError for a pattern that nobody asked for, or keys that make no shape.
   void check() const;
 };
 

@@ -18,7 +18,7 @@ std::string added_token_names(const Tokenizer& tokenizer) {
   if (names.empty()) return "it has none";
   const size_t num_names = names.size();
   names.resize(std::min(num_names, kMaxNames));
-  return "it has " + join(names, " ") + (num_names > kMaxNames ? " ..." : "");
+  return join_text("it has ", join(names, " "), num_names > kMaxNames ? " ..." : "");
 }
 
 }  // namespace

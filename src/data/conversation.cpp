@@ -1,6 +1,74 @@
 #include "data/conversation.h"
 
+#include <nlohmann/json.hpp>
+
+#include "base/check.h"
+#include "base/text.h"
+
 namespace granule {
+
+namespace {
+
+const std::vector<ConversationKeys>& usual_shapes() {
+  static const std::vector<ConversationKeys> kShapes = {
+      {.messages = "messages"},
+      {.messages = "conversations"},
+      {.prompt = "instruction", .input = "input", .completion = "output", .system = "system"},
+      {.prompt = "prompt", .completion = "completion", .system = "system"},
+      {.prompt = "question", .completion = "answer", .system = "system"},
+      {.prompt = "input", .completion = "output", .system = "system"},
+  };
+  return kShapes;
+}
+
+Role read_role(const JsonField& field) {
+  const auto name = field.text();
+  if (name == "system") return Role::kSystem;
+  if (name == "user" || name == "human") return Role::kUser;
+  if (name == "assistant" || name == "gpt") return Role::kAssistant;
+  field.refuse(join_text("is \"", name, "\", expected system, user (human) or assistant (gpt)"));
+}
+
+Conversation read_messages(const JsonField& messages) {
+  Conversation turns;
+  for (const auto& message : messages.items()) {
+    const bool by_from = !message.find("role") && message.find("from");
+    const auto role = message[by_from ? "from" : "role"];
+    turns.push_back({read_role(role), message[by_from ? "value" : "content"].text()});
+    if (turns.back().role == Role::kSystem && turns.size() > 1) {
+      role.refuse("is \"system\", which only the first turn can be");
+    }
+  }
+  return turns;
+}
+
+Conversation read_pair(const JsonField& line, const ConversationKeys& keys) {
+  const auto optional_text = [&](const std::string& key) { return key.empty() ? "" : line.text_or(key, ""); };
+  Conversation turns;
+  const auto system = optional_text(keys.system);
+  if (!system.empty()) turns.push_back({Role::kSystem, system});
+  turns.push_back({Role::kUser, line[keys.prompt].text(), optional_text(keys.input)});
+  turns.push_back({Role::kAssistant, line[keys.completion].text()});
+  return turns;
+}
+
+std::string names_in(const JsonField& line) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : line.value().items()) names.push_back(name);
+  return names.empty() ? "nothing" : join(names, ", ");
+}
+
+const ConversationKeys& shape_of(const JsonField& line) {
+  for (const auto& shape : usual_shapes()) {
+    if (line.find(shape.messages.empty() ? shape.prompt : shape.messages)) return shape;
+  }
+  line.refuse(join_text(
+      "has ", names_in(line),
+      ", none of the usual shapes (messages; conversations; instruction, output; prompt, completion; "
+      "question, answer; input, output); name its keys in data.chat.keys"));
+}
+
+}  // namespace
 
 const char* role_name(Role role) {
   switch (role) {
@@ -12,6 +80,24 @@ const char* role_name(Role role) {
       break;
   }
   return "assistant";
+}
+
+void ConversationKeys::check() const {
+  const bool has_pair = !prompt.empty() && !completion.empty();
+  const bool has_part = !(prompt.empty() && completion.empty() && input.empty() && system.empty());
+  if (!messages.empty() && has_part) {
+    throw ConfigError("data.chat.keys.messages", messages,
+                      "holds all turns; the other keys have no place beside it");
+  }
+  if (messages.empty() && has_part && !has_pair) {
+    throw ConfigError("data.chat.keys.prompt", join_text('"', prompt, '"'),
+                      "and data.chat.keys.completion = \"", completion, "\" must both be given");
+  }
+}
+
+Conversation read_conversation(const JsonField& line, const ConversationKeys& keys) {
+  const auto& shape = keys.messages.empty() && keys.prompt.empty() ? shape_of(line) : keys;
+  return shape.messages.empty() ? read_pair(line, shape) : read_messages(line[shape.messages]);
 }
 
 }  // namespace granule

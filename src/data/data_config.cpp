@@ -1,15 +1,45 @@
 #include "data/data_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace granule {
 
+namespace {
+
+// Throws ConfigError if there are files of both kinds.
+bool are_chats(const char* key, const std::vector<std::string>& files) {
+  const auto is_chat = [](const std::string& file) { return file.ends_with(".jsonl"); };
+  const auto num_chats = static_cast<size_t>(std::count_if(files.begin(), files.end(), is_chat));
+  if (num_chats > 0 && num_chats < files.size()) {
+    throw ConfigError(key, join(files, ", "), "mixes conversations (.jsonl) and token files");
+  }
+  return num_chats > 0;
+}
+
+}  // namespace
+
+bool DataConfig::trains_on_chats() const {
+  return are_chats("data.train", train);
+}
+
+bool DataConfig::validates_on_chats() const {
+  return are_chats("data.valid", valid);
+}
+
 void DataConfig::check() const {
   chat.check();
+  validates_on_chats();
+  const bool chats = trains_on_chats();
   if (weights.empty()) return;
+  if (chats) {
+    throw ConfigError("data.weights", join_text("[", weights.size(), " numbers]"),
+                      "is for token files: every conversation is read once an epoch");
+  }
   if (weights.size() != train.size()) {
     throw ConfigError("data.weights", join_text("[", weights.size(), " numbers]"),
                       "must have one number for each of the ", train.size(), " files of data.train");

@@ -19,11 +19,15 @@ struct DataConfig {
   ChatConfig chat;
 
   void visit(auto&& field) {
-    field("train", train, {}, "token files to train on, each as PREFIX of PREFIX.bin and PREFIX.idx");
+    field("train", train, {},
+          "what to train on: token files, each as PREFIX of PREFIX.bin and PREFIX.idx, or conversations, as "
+          ".jsonl");
     field("weights", weights, {.min = 0},
-          "share of each training file in the samples; empty: by number of tokens");
-    field("valid", valid, {}, "token files to validate on, as prefixes; empty: no validation");
-    field("tokenizer", tokenizer, {}, "tokenizer.json; empty: the one beside the first token file");
+          "share of each token file in the samples; empty: by number of tokens");
+    field("valid", valid, {}, "what to validate on, likewise; empty: no validation");
+    field("tokenizer", tokenizer, {},
+          "tokenizer.json; empty: for conversations the one of checkpoint.load, else the one beside the "
+          "first file");
     field("reset_attention_mask", reset_attention_mask, {}, "keep attention inside a document");
     field("eod_mask_loss", eod_mask_loss, {},
           "no loss for guessing a document's first token from the one before it");
@@ -32,7 +36,9 @@ struct DataConfig {
 
   /// Throws ConfigError for combinations that cannot be.
   void check() const;
-  /// The tokenizer.json to use; it need not exist. Empty if there is neither a path nor a token file.
+  bool trains_on_chats() const;
+  bool validates_on_chats() const;
+  /// The tokenizer.json to use; it need not exist. Empty if there is neither a path nor a file.
   std::string tokenizer_path() const;
 };
 

@@ -1,7 +1,12 @@
 #include "data/open_sources.h"
 
+#include <filesystem>
+
 #include "base/check.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "data/blended_source.h"
+#include "data/chat_source.h"
 #include "data/pretraining_source.h"
 #include "data/validation_source.h"
 
@@ -13,12 +18,36 @@ DocumentRule document_rule(const DataConfig& config) {
   return {.keep_apart = config.reset_attention_mask, .skip_first_token = config.eod_mask_loss};
 }
 
+PackedChats open_chats(const DataConfig& config, const std::vector<std::string>& files, int64_t seq_length,
+                       int64_t vocab_size) {
+  const auto tokenizer_path = config.tokenizer_path();
+  if (!std::filesystem::exists(tokenizer_path)) {
+    throw ConfigError("data.tokenizer", tokenizer_path,
+                      "must be the tokenizer.json of the model that is trained: conversations are text");
+  }
+  Tokenizer tokenizer(tokenizer_path);
+  auto [examples, counts] = load_chat_examples(files, config.chat, tokenizer, seq_length + 1, vocab_size);
+  PackedChats chats(std::move(examples), seq_length, config.chat.packing);
+  log_info(join_text(join(files, ", "), ": ", describe(counts, seq_length + 1)));
+  log_info(join_text(chats.num_rows(), " rows of ", seq_length + 1, " tokens, ",
+                     static_cast<int64_t>(100 * chats.fullness()), "% full"));
+  return chats;
+}
+
 }  // namespace
 
 std::unique_ptr<SampleSource> open_training_source(const DataConfig& config, int64_t seq_length,
-                                                   int64_t vocab_size, uint64_t seed) {
+                                                   int64_t vocab_size, uint64_t seed, int64_t num_epochs) {
   config.check();
-  if (config.train.empty()) throw ConfigError("data.train", "[]", "must name at least one token file");
+  if (config.train.empty()) throw ConfigError("data.train", "[]", "must name at least one file");
+  if (config.trains_on_chats()) {
+    return std::make_unique<ChatTrainingSource>(open_chats(config, config.train, seq_length, vocab_size),
+                                                seed, num_epochs);
+  }
+  if (num_epochs > 0) {
+    throw ConfigError("train.num_train_epochs", num_epochs,
+                      "is for conversations (.jsonl); token files are read for train.train_iters steps");
+  }
   std::vector<std::unique_ptr<SampleSource>> sources;
   std::vector<double> num_tokens;
   for (const auto& prefix : config.train) {
@@ -35,7 +64,11 @@ std::unique_ptr<SampleSource> open_training_source(const DataConfig& config, int
 
 std::unique_ptr<SampleSource> open_validation_source(const DataConfig& config, int64_t seq_length,
                                                      int64_t vocab_size, int64_t max_samples) {
-  if (config.valid.empty()) throw ConfigError("data.valid", "[]", "must name at least one token file");
+  if (config.valid.empty()) throw ConfigError("data.valid", "[]", "must name at least one file");
+  if (config.validates_on_chats()) {
+    return std::make_unique<ChatValidationSource>(open_chats(config, config.valid, seq_length, vocab_size),
+                                                  max_samples);
+  }
   std::vector<TokenFile> files;
   for (const auto& prefix : config.valid) files.emplace_back(prefix, vocab_size);
   auto source =

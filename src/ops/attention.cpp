@@ -27,7 +27,8 @@ void check_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) 
   CHECK(q.size(2) % k.size(2) == 0, "heads ", q.size(2), " over ", k.size(2), " groups");
 }
 
-// The first token that each token sees, or nothing if a segment comes back after another: no interval then.
+// The first token that each token sees, or nothing if a segment comes back after another: no interval then. What
+// padding sees is all the same.
 at::Tensor first_seen(const at::Tensor& segment_BS) {
   const auto ids_BS = segment_BS.contiguous();
   const auto [B, S] = get_shape<2>(ids_BS);
@@ -38,7 +39,7 @@ at::Tensor first_seen(const at::Tensor& segment_BS) {
     std::unordered_set<int64_t> seen;
     for (int64_t s = 0; s < S; ++s) {
       const bool goes_on = s > 0 && id[s] == id[s - 1];
-      if (!goes_on && !seen.insert(id[s]).second) return {};
+      if (!goes_on && id[s] >= 0 && !seen.insert(id[s]).second) return {};
       first[s] = goes_on ? first[s - 1] : s;
     }
   }

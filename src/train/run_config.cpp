@@ -1,5 +1,7 @@
 #include "train/run_config.h"
 
+#include "train/run_directory.h"
+
 namespace granule {
 
 namespace {
@@ -32,7 +34,7 @@ void RunConfig::check(int64_t num_ranks) const {
   check_model(num_ranks);
   data.check();
   optimizer.check();
-  scheduler.check(train.train_iters);
+  if (train.num_train_epochs == 0) scheduler.check(train.train_iters);
   check_batch(*this, num_ranks);
 }
 
@@ -42,9 +44,17 @@ void RunConfig::check_model(int64_t num_ranks) const {
   check_experts(*this);
 }
 
+void RunConfig::adopt_tokenizer() {
+  const bool has_chats = data.trains_on_chats() || data.validates_on_chats();
+  if (has_chats && data.tokenizer.empty() && !checkpoint.load.empty()) {
+    data.tokenizer = existing_tokenizer(checkpoint.load);
+  }
+}
+
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config, [&](const RunConfig& read) { read.check(num_ranks); });
+  config.adopt_tokenizer();
   return config;
 }
 

@@ -18,6 +18,7 @@ namespace granule {
 
 struct TrainConfig {
   int64_t train_iters = 1000;
+  int64_t num_train_epochs = 0;
   int64_t global_batch_size = 32;
   int64_t micro_batch_size = 8;
   int64_t seq_length = 512;
@@ -30,7 +31,9 @@ struct TrainConfig {
   at::ScalarType dtype() const { return precision == "bf16" ? at::kBFloat16 : at::kFloat; }
 
   void visit(auto&& field) {
-    field("train_iters", train_iters, {.min = 0}, "steps of the whole run");
+    field("train_iters", train_iters, {.min = 0}, "steps of the whole run, unless num_train_epochs is above 0");
+    field("num_train_epochs", num_train_epochs, {.min = 0},
+          "times that all conversations of data.train are read; above 0 it decides how many steps the run has");
     field("global_batch_size", global_batch_size, {.min = 1}, "sequences a step, over all ranks");
     field("micro_batch_size", micro_batch_size, {.min = 1}, "sequences a rank runs at once; the rest is accumulated");
     field("seq_length", seq_length, {.min = 1, .max = 1 << 24}, "S, tokens of a sequence");
@@ -78,7 +81,7 @@ struct RunConfig {
   void visit(auto&& field) {
     field("run_dir", run_dir, {.required = true}, "directory of all that the run writes");
     field("model", model, {}, "Shape of the model. Names are those of Hugging Face's config.json.");
-    field("data", data, {}, "Token files and what is made of them.");
+    field("data", data, {}, "Token files or conversations, and what is made of them.");
     field("train", train, {}, "Length, batch and precision.");
     field("optimizer", optimizer, {}, "AdamW; decay applies to matrices, never to norms and biases.");
     field("scheduler", scheduler, {}, "Learning rate over the run.");
@@ -93,6 +96,8 @@ struct RunConfig {
   void check(int64_t num_ranks) const;
   /// Of these, what a job that only runs the model needs.
   void check_model(int64_t num_ranks) const;
+  /// Conversations are read with the tokenizer of the model that the run starts from, unless the config names one.
+  void adopt_tokenizer();
 };
 
 /// Reads, overrides and checks; nothing is built. Throws ConfigError with file:line:column, InputError.

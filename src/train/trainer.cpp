@@ -24,8 +24,14 @@ std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& 
 
 Loader open_training(const RunConfig& config) {
   return Loader(open_training_source(config.data, config.train.seq_length, config.model.vocab_size,
-                                     static_cast<uint64_t>(config.rng.seed)),
+                                     static_cast<uint64_t>(config.rng.seed), config.train.num_train_epochs),
                 config.train.global_batch_size);
+}
+
+int64_t length_of_run(const RunConfig& config, const Loader& training) {
+  if (config.train.num_train_epochs == 0) return config.train.train_iters;
+  config.scheduler.check(training.num_steps());
+  return training.num_steps();
 }
 
 // Null without validation files.
@@ -53,12 +59,13 @@ Trainer::Trainer(World& world, const RunConfig& config)
       directory_(world.rank() == 0 ? std::make_unique<RunDirectory>(config.run_dir) : nullptr),
       training_loader_(open_training(config)),
       validation_loader_(open_validation(config, mesh_.replica().size())),
+      train_iters_(length_of_run(config, training_loader_)),
       model_(build_model(config, mesh_.expert())),
       optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()},
                  config.optimizer),
       step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size,
             config.train.recompute_granularity == "full"),
-      schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, config.train.train_iters),
+      schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, train_iters_),
       size_(measure_size(*model_)) {
   restore();
   bytes_V_ = bytes_of_tokens(config_.data.tokenizer_path(), config_.model.vocab_size);
@@ -95,7 +102,7 @@ void Trainer::prepare_log() {
     keep_tokenizer(config_.data.tokenizer_path(), config_.run_dir);
   }
   world_.all().barrier();
-  log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, config_.train.train_iters, state_.step,
+  log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, train_iters_, state_.step,
                                   world_.rank());
   log_->text("config", text);
   restart_line_clock();
@@ -118,15 +125,15 @@ void Trainer::describe_run() {
                      world_.num_threads() == 1 ? " thread each, " : " threads each, ",
                      config_.train.precision));
   log_info(join_text(
-      "run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", config_.train.train_iters, ", ",
+      "run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", train_iters_, ", ",
       short_count(static_cast<double>(config_.train.global_batch_size * config_.train.seq_length)),
       " tokens a step"));
 }
 
 ExitCode Trainer::run() {
-  while (state_.step < config_.train.train_iters) {
+  while (state_.step < train_iters_) {
     advance();
-    const bool last = state_.step == config_.train.train_iters;
+    const bool last = state_.step == train_iters_;
     const auto due = [&](int64_t interval) { return last || (interval > 0 && state_.step % interval == 0); };
     if (due(config_.validation.eval_interval)) validate();
     const bool stop = asked_to_stop() && !last;

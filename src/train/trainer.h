@@ -65,6 +65,7 @@ class Trainer {
   // Files are opened before anything large is built.
   Loader training_loader_;
   std::unique_ptr<Loader> validation_loader_;
+  const int64_t train_iters_;  // steps of the whole run
   std::unique_ptr<Transformer> model_;
   Optimizer optimizer_;
   TrainStep step_;

@@ -38,6 +38,16 @@ TEST(DataConfig, RefusesWeightsThatDoNotFitTheFiles) {
   EXPECT_NE(error_of(read("train: [x, y]\nweights: [1, 0]\n")).find("must be above 0"), std::string::npos);
 }
 
+TEST(DataConfig, TellsConversationsFromTokenFilesAndDoesNotMixThem) {
+  EXPECT_TRUE(read("train: [a.jsonl, b.jsonl]\n").trains_on_chats());
+  EXPECT_FALSE(read("train: [a, jsonl]\n").trains_on_chats());
+  EXPECT_FALSE(DataConfig{}.trains_on_chats());
+  EXPECT_TRUE(read("train: [a]\nvalid: [v.jsonl]\n").validates_on_chats());
+  EXPECT_NE(error_of(read("train: [a.jsonl, b]\n")).find("data.train = a.jsonl, b mixes"), std::string::npos);
+  EXPECT_NE(error_of(read("valid: [a.jsonl, b]\n")).find("data.valid = a.jsonl, b mixes"), std::string::npos);
+  EXPECT_NE(error_of(read("train: [a.jsonl]\nweights: [1]\n")).find("is for token files"), std::string::npos);
+}
+
 TEST(DataConfig, TakesTheTokenizerBesideTheFirstFileUnlessToldOtherwise) {
   EXPECT_EQ(read("train: [corpus/train]\n").tokenizer_path(), "corpus/tokenizer.json");
   EXPECT_EQ(read("valid: [v]\n").tokenizer_path(), "tokenizer.json");

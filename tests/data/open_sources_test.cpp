@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/chat_files.h"
 #include "tests/support/token_files.h"
 
 namespace granule {
@@ -42,6 +43,44 @@ TEST(OpenSources, RefusesIdsBeyondTheVocabulary) {
   EXPECT_NE(input_error_of([&] { read_sample(*train, 0); }).find("is 9, expected 0 to 8"), std::string::npos);
   const auto valid = open_validation_source(config, 8, 9);
   EXPECT_NE(input_error_of([&] { read_sample(*valid, 0); }).find("is 9, expected 0 to 8"), std::string::npos);
+}
+
+TEST(OpenSources, ReadsConversationsForSoManyEpochs) {
+  const DataDirectory directory;
+  DataConfig config;
+  config.train = {directory.write_bytes("a.jsonl", R"({"prompt": "u", "completion": "a"})"),
+                  directory.write_bytes("b.jsonl", R"({"prompt": "v", "completion": "b"})")};
+  config.valid = {config.train[1]};
+  config.chat.packing = false;
+  const auto error = [&] {
+    try {
+      open_training_source(config, 40, 300, 1);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_NE(error().find("must be the tokenizer.json"), std::string::npos) << error();
+
+  const std::vector<std::string> added{"<|endoftext|>"};
+  directory.write_bytes("tokenizer.json", byte_tokenizer(added));
+  EXPECT_EQ(open_training_source(config, 40, 300, 1)->num_samples(), SampleSource::kEndless);
+  EXPECT_EQ(open_training_source(config, 40, 300, 1, 3)->num_samples(), 6);
+  const auto valid = open_validation_source(config, 40, 300);
+  ASSERT_EQ(valid->num_samples(), 1);
+  auto expected = byte_ids("User: v\n\nAssistant: b<|endoftext|>", added);
+  expected.resize(41);
+  EXPECT_EQ(read_sample(*valid, 0).token, expected);
+
+  config.chat.packing = true;
+  EXPECT_EQ(open_training_source(config, 80, 300, 1, 3)->num_samples(), 3);
+}
+
+TEST(OpenSources, HasNoEpochsOfTokenFiles) {
+  const DataDirectory directory;
+  DataConfig config;
+  config.train = {directory.write_tokens("a", {std::vector<int64_t>(20, 9)})};
+  EXPECT_THROW(open_training_source(config, 8, 10, 1, 1), ConfigError);
 }
 
 }  // namespace

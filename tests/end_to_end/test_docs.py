@@ -12,7 +12,7 @@ def test_configuration_reference_is_made_from_the_code():
 
 
 def test_every_shipped_training_config_is_accepted():
-    for path in (jobs.ROOT / "configs").glob("*.yaml"):
+    for path in [*(jobs.ROOT / "configs").glob("*.yaml"), *(jobs.ROOT / "configs/sft").glob("*.yaml")]:
         ranks = int(re.search(r"expert: (\d+)", path.read_text())[1])
         jobs.run("train", path, "--print-config", ranks=ranks)
 

@@ -97,6 +97,16 @@ TEST(Attention, GradientsMatchDifferences) {
   EXPECT_TRUE(gradients_match(function, {make(4), make(2), make(2)}));
 }
 
+TEST(Attention, PaddingMayLieBetweenSegments) {
+  const auto segment_BS = at::tensor({0, 0, 0, -1, 1, 1, -1, -1, 2, -1}, at::kLong).view({1, 10});
+  const auto valid = segment_BS.ge(0).squeeze(0);
+  const auto q = at::randn({1, 10, 2, 16}), k = at::randn({1, 10, 2, 16}), v = at::randn({1, 10, 2, 16});
+  const auto out = causal_attention(q, k, v, segment_BS);
+  const auto expected = naive_attention(q, k, v, segment_BS, at::zeros_like(q)).out_BSHd;
+  EXPECT_TENSOR_NEAR(out[0].index({valid}), expected[0].index({valid}), 1e-5);
+  EXPECT_TRUE(out.isfinite().all().item<bool>());
+}
+
 TEST(Attention, PackedDocumentsGiveWhatTheyGiveAlone) {
   const auto make = [](int64_t heads) { return at::randn({1, 20, heads, 8}); };
   const auto q = make(4), k = make(2), v = make(2);

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/token_files.h"
+
 namespace granule {
 namespace {
 
@@ -46,6 +48,31 @@ TEST(RunConfig, WhatOnlyTrainingNeedsIsNotAskedOfAJobThatRunsTheModel) {
   config.train.global_batch_size = 1;
   EXPECT_THROW(config.check(4), ConfigError);
   EXPECT_NO_THROW(config.check_model(4));
+}
+
+TEST(RunConfig, EpochsLeaveTheLengthOfTheRunToTheData) {
+  const std::string warm = "scheduler: {lr_warmup_iters: 50}\n";
+  EXPECT_NE(refusal(warm + "train: {train_iters: 10}\n", 1).find("lr_warmup_iters"), std::string::npos);
+  EXPECT_EQ(refusal(warm + "train: {train_iters: 10, num_train_epochs: 2}\n", 1), "accepted");
+}
+
+TEST(RunConfig, ConversationsAreReadWithTheTokenizerOfTheModelThatIsLoaded) {
+  const DataDirectory directory;
+  directory.write_bytes("tokenizer.json", "{}");
+  const auto adopted = [&](const std::string& train, const std::string& load, const std::string& tokenizer) {
+    RunConfig config;
+    config.data.train = {train};
+    config.data.tokenizer = tokenizer;
+    config.checkpoint.load = load;
+    config.adopt_tokenizer();
+    return config.data.tokenizer;
+  };
+  const auto load = directory.path(".");
+  EXPECT_EQ(adopted("a.jsonl", load, ""), load + "/tokenizer.json");
+  EXPECT_EQ(adopted("a.jsonl", load, "mine.json"), "mine.json");
+  EXPECT_EQ(adopted("a.jsonl", "", ""), "");
+  EXPECT_EQ(adopted("a.jsonl", directory.path("none"), ""), "");
+  EXPECT_EQ(adopted("tokens", load, ""), "");
 }
 
 }  // namespace

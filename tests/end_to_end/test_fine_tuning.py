@@ -1,0 +1,226 @@
+"""Supervised fine-tuning through the command line: from conversations to a run, and what can be wrong with them."""
+import json
+import math
+import shutil
+
+import jobs
+import pytest
+from transformers import PreTrainedTokenizerFast
+
+CHATS = [
+    {"messages": [{"role": "user", "content": "What is two and two?"}, {"role": "assistant", "content": "Four."},
+                  {"role": "user", "content": "And three and three?"}, {"role": "assistant", "content": "Six."}]},
+    {"messages": [{"role": "system", "content": "Answer in one word."}, {"role": "user", "content": "Sky?"},
+                  {"role": "assistant", "content": "Blue"}]},
+    {"instruction": "Turn it round.", "input": "abc", "output": "cba"},
+    {"instruction": "Say hello.", "output": "Hello!"},
+    {"prompt": "Count.", "completion": "One, two, three."},
+    {"question": "How long is a metre?", "answer": "100 centimetres"},
+    {"conversations": [{"from": "human", "value": "Grüße?"}, {"from": "gpt", "value": " ¡Olé! 日本"}]},
+    *({"prompt": f"What comes after {n}?", "completion": f"After {n} comes {n + 1}."} for n in range(12)),
+]
+SFT = ("scheduler.lr_decay_style=constant", "scheduler.lr_warmup_iters=0", "train.seq_length=128",
+       "validation.eval_iters=0")
+
+
+def write_chats(path, chats=CHATS):
+    path.write_text("".join(json.dumps(chat) + "\n" for chat in chats))
+    return path
+
+
+@pytest.fixture(scope="module")
+def base(data, tmp_path_factory):
+    """A pretrained model to start from."""
+    config = jobs.write_config(tmp_path_factory.mktemp("base"), data)
+    jobs.run("train", config)
+    return config.parent / "run"
+
+
+@pytest.fixture(scope="module")
+def chats(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("chats")
+    write_chats(directory / "valid.jsonl", CHATS[:4])
+    return write_chats(directory / "train.jsonl")
+
+
+def write_config(directory, chats, base):
+    path = jobs.write_config(directory, chats.parent)
+    text = path.read_text().replace("/train]", "/train.jsonl]").replace("/valid]", "/valid.jsonl]")
+    text = text.replace("checkpoint:\n", f"checkpoint:\n  load: {base}\n  finetune: true\n")
+    path.write_text(text.replace("train_iters: 10", "num_train_epochs: 3"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def tuned(base, chats, tmp_path_factory):
+    """Three epochs on one rank, never stopped."""
+    config = write_config(tmp_path_factory.mktemp("tuned"), chats, base)
+    return config, jobs.run("train", config, *SFT, "train.global_batch_size=2")
+
+
+def batch(config, *overrides, step=0):
+    return json.loads(jobs.run("inspect", "batch", config, f"--step={step}", *SFT, *overrides, ranks=None).stdout)
+
+
+def examples(rows):
+    """(ids, learned) of each example: an id is learned if it is a label that counts."""
+    found = []
+    for tokens, mask, segments in zip(rows["tokens"], rows["loss_mask"], rows["segments"], strict=True):
+        for segment in sorted(set(segments) - {-1}):
+            first = segments.index(segment)
+            last = first + segments.count(segment)
+            learned = [0] + [int(value) for value in mask[first:last]]
+            found.append((tokens[first:last + 1], learned))
+    return found
+
+
+def test_it_starts_from_the_pretrained_model_and_learns_for_so_many_epochs(base, tuned, chats):
+    config, job = tuned
+    run_dir = config.parent / "run"
+    rows = int(job.stderr.split(" rows of 129 tokens")[0].split()[-1])
+    losses = jobs.metrics(run_dir)
+    assert 2 < rows < len(CHATS)
+    assert len(losses) == math.ceil(3 * rows / 2)
+    assert f"{len(CHATS)} conversations" in job.stderr and "0 broken lines skipped" in job.stderr
+    assert losses[1] < math.log(320) - 0.5, "not the pretrained model"
+    assert losses[max(losses)] < losses[1] - 0.5
+    assert "starting from the parameters of" in job.stderr
+
+    report = json.loads(jobs.run("eval", run_dir, "--json").stdout)
+    assert report["loss"] == pytest.approx(jobs.metrics(run_dir, "lm loss validation")[max(losses)], rel=1e-5)
+    elsewhere = json.loads(jobs.run("eval", base, "train.seq_length=128", "--json", "--data",
+                                    chats.parent / "valid.jsonl").stdout)
+    assert elsewhere["tokens"] == report["tokens"] and elsewhere["loss"] > report["loss"]
+
+
+def test_each_epoch_reads_every_conversation_once(tuned):
+    config, _ = tuned
+    steps = len(jobs.metrics(config.parent / "run"))
+    seen = [tuple(ids) for step in range(steps)
+            for ids, _ in examples(batch(config, "train.global_batch_size=2", step=step))]
+    assert len(seen) == 3 * len(CHATS)
+    assert all(seen.count(ids) == 3 for ids in seen)
+
+
+def test_packed_and_unpacked_batches_hold_the_same_examples_and_give_the_same_step(base, chats, tmp_path):
+    config = write_config(tmp_path, chats, base)
+    whole = ("train.global_batch_size=32", "train.num_train_epochs=1")
+    packed, unpacked = batch(config, *whole), batch(config, *whole, "data.chat.packing=false")
+    assert sorted(examples(packed)) == sorted(examples(unpacked))
+    assert sum(any(mask) for mask in unpacked["loss_mask"]) == len(CHATS)
+    assert sum(any(mask) for mask in packed["loss_mask"]) < len(CHATS) / 2
+
+    steps = {}
+    for name, ranks, overrides in (("packed", 1, []), ("unpacked", 1, ["data.chat.packing=false"]),
+                                   ("experts apart", 2, ["parallel.expert=2"])):
+        run_dir = tmp_path / name
+        jobs.run("train", config, *SFT, *whole, *overrides, f"run_dir={run_dir}", ranks=ranks)
+        steps[name] = [jobs.metrics(run_dir, metric)[1]
+                       for metric in ("lm loss", "load_balancing_loss", "grad-norm", "lm loss validation")]
+    for other in ("unpacked", "experts apart"):
+        assert steps[other] == pytest.approx(steps["packed"], rel=1e-4)
+
+
+def test_stopping_in_the_middle_of_an_epoch_changes_nothing(base, tuned, chats, tmp_path):
+    whole = jobs.newest_checkpoint(tuned[0].parent / "run")
+    config = write_config(tmp_path, chats, base)
+    jobs.run("train", config, *SFT, "train.global_batch_size=2", "train.num_train_epochs=0", "train.train_iters=4")
+    jobs.run("train", config, *SFT, "train.global_batch_size=2")
+    resumed = jobs.newest_checkpoint(tmp_path / "run")
+    assert resumed.name == whole.name != "step-0000004"
+    jobs.assert_same_state(resumed, whole)
+
+
+def test_every_layout_learns_the_same(tuned, base, chats, tmp_path):
+    config = write_config(tmp_path, chats, base)
+    jobs.run("train", config, *SFT, "train.global_batch_size=2", "train.micro_batch_size=1", "parallel.expert=2", ranks=2)
+    for name, tolerance in (("lm loss", 1e-4), ("lm loss validation", 1e-4), ("grad-norm", 1e-2)):
+        ours, theirs = jobs.metrics(tmp_path / "run", name), jobs.metrics(tuned[0].parent / "run", name)
+        assert ours.keys() == theirs.keys()
+        for step in ours:
+            assert ours[step] == pytest.approx(theirs[step], rel=tolerance), (name, step)
+
+
+JINJA = {
+    "deepseek": "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}User: {{ m.content }}\n\n"
+                "{% elif m.role == 'assistant' %}Assistant: {{ m.content }}{{ eos_token }}"
+                "{% else %}{{ m.content }}\n\n{% endif %}{% endfor %}",
+    "chatml": "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("template", JINJA)
+def test_ids_are_those_of_transformers_chat_templates(template, base, tmp_path):
+    golden = json.loads((jobs.ROOT / "tests/data/golden/tokenizer_deepseek.json").read_text())["tokenizer"]
+    for number, name in enumerate(("<|im_start|>", "<|im_end|>")):
+        golden["added_tokens"].append({"id": 442 + number, "content": name, "single_word": False, "lstrip": False,
+                                       "rstrip": False, "normalized": False, "special": True})
+    (tmp_path / "tokenizer.json").write_text(json.dumps(golden))
+    special = {"bos_token": "<｜begin▁of▁sentence｜>", "eos_token": "<｜end▁of▁sentence｜>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(special))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), **special)
+
+    talks = [chat for chat in CHATS if "messages" in chat]
+    config = write_config(tmp_path, write_chats(tmp_path / "train.jsonl", talks), base)
+    rows = batch(config, f"data.tokenizer={tmp_path}/tokenizer.json", f"data.chat.template={template}",
+                 "data.chat.packing=false", "model.vocab_size=444", "train.num_train_epochs=1",
+                 "train.seq_length=400", f"train.global_batch_size={len(talks)}")
+    expected = [tokenizer.apply_chat_template(chat["messages"], chat_template=JINJA[template], tokenize=True,
+                                              return_dict=False) for chat in talks]
+    end = 443 if template == "chatml" else 1
+    for ids in expected:  # what follows the last answer's end is of no use
+        del ids[len(ids) - ids[::-1].index(end):]
+    found = examples(rows)
+    assert sorted(ids for ids, _ in found) == sorted(expected)
+
+    answers = [[message["content"] for message in chat["messages"] if message["role"] == "assistant"] for chat in talks]
+    learned = ["".join(tokenizer.decode([token]) for token, counts in zip(ids, mask, strict=True) if counts)
+               for ids, mask in found]
+    mark, space = tokenizer.decode([end]), " " if template == "deepseek" else ""
+    assert sorted(learned) == sorted("".join(space + answer + mark for answer in turns) for turns in answers)
+
+
+def refused(config, *overrides, code):
+    return jobs.run("train", config, *SFT, *overrides, ranks=None, code=code).stderr
+
+
+def test_bad_conversations_end_the_job_with_the_line_or_are_skipped(base, tmp_path):
+    good = [json.dumps(chat) for chat in CHATS]
+    path = tmp_path / "train.jsonl"
+    write_chats(tmp_path / "valid.jsonl")
+    config = write_config(tmp_path, path, base)
+    for line, message in (('{"prompt": "a", ', "is no valid JSON"), ('{"prompt": "a"}', 'has no "completion"'),
+                          ('{"text": "a"}', "has text, none of the usual shapes"),
+                          ('{"messages": [{"role": "user", "content": "a"}]}', "has no assistant turn")):
+        path.write_text("\n".join([*good[:2], "", line, *good[2:]]) + "\n")
+        assert f"train.jsonl:4: {message}" in refused(config, code=3).replace("field (top) ", "")
+        text = jobs.run("train", config, *SFT, "data.chat.on_bad_line=skip", "train.num_train_epochs=1",
+                        ranks=None).stderr
+        assert f"{len(CHATS)} conversations" in text and "1 broken lines skipped" in text
+        shutil.rmtree(tmp_path / "run")
+    path.write_text("")
+    assert "no conversation to learn from" in refused(config, code=3)
+
+
+def test_what_does_not_fit_is_cut_and_counted(base, tmp_path):
+    long = [{"prompt": "short", "completion": "word " * 50}, {"prompt": "long " * 50, "completion": "never seen"}]
+    config = write_config(tmp_path, write_chats(tmp_path / "train.jsonl", CHATS[-4:] + long), base)
+    write_chats(tmp_path / "valid.jsonl")
+    text = jobs.run("train", config, *SFT, "train.seq_length=64", "data.valid=[]", ranks=None).stderr
+    assert "5 conversations" in text
+    assert "1 cut off at 65 tokens, 1 left out because no answer begins before that" in text
+
+
+def test_settings_that_cannot_be_are_refused(data, base, chats, tmp_path):
+    config = write_config(tmp_path, chats, base)
+    text = refused(config, "data.chat.template=chatml", code=3)
+    assert 'has no added token "<|im_start|>"' in text and "it has <|endoftext|>" in text
+    assert 'did you mean "alpaca"' in refused(config, "data.chat.template=alpacca", code=2)
+    assert "mixes conversations" in refused(config, f"data.train=[{chats}, {data}/train]", code=2)
+    assert "is for token files" in refused(config, "data.weights=[1]", code=2)
+    assert "must be the tokenizer.json" in refused(config, 'checkpoint.load=""', code=2)
+    assert "num_train_epochs" in refused(config, f"data.train=[{data}/train]", code=2)
+    assert "must not exceed" in refused(config, "scheduler.lr_decay_style=cosine", "scheduler.lr_warmup_iters=1000",
+                                        code=2)
+    assert "behind {content}" in refused(config, "data.chat.template=custom", "data.chat.pattern.user=U {content}",
+                                         "data.chat.pattern.assistant=A {content}", code=2)
