@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/heap.h"
 #include "base/log.h"
 #include "comm/core_set.h"
 #include "comm/loopback_communicator.h"
@@ -109,6 +110,7 @@ void World::abort(ExitCode code) {
 }
 
 int run_in_world(int argc, char** argv, const std::function<int(World&)>& body) {
+  keep_freed_memory();
   try {
     World world(argc, argv);
     try {
