@@ -70,11 +70,11 @@ void set_kernel_isa(const std::string& name) {
   }
   for (const Isa isa : kBestFirst) {
     if (name != isa_name(isa)) continue;
-    if (!cpu_has(isa)) throw ConfigError("kernel_isa", name, "is not supported by this CPU");
+    if (!cpu_has(isa)) throw ConfigError("train.kernel_isa", name, "is not supported by this CPU");
     current() = isa;
     return;
   }
-  throw ConfigError("kernel_isa", name, "must be auto, plain, avx2, avx512 or avx512_bf16");
+  throw ConfigError("train.kernel_isa", name, "must be auto, plain, avx2, avx512 or avx512_bf16");
 }
 
 Isa kernel_isa() {

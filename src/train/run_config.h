@@ -24,6 +24,7 @@ struct TrainConfig {
   int64_t seq_length = 512;
   std::string precision = "fp32";
   std::string recompute_granularity = "none";
+  std::string kernel_isa = "auto";
   int64_t max_skipped_in_a_row = 10;
   double exit_duration_in_mins = 0;
 
@@ -41,6 +42,8 @@ struct TrainConfig {
           "of matrices and activations; bf16 keeps fp32 master weights, gradients, norms and routers");
     field("recompute_granularity", recompute_granularity, {.choices = {"none", "full"}},
           "full: blocks keep only their input and run again in backward");
+    field("kernel_isa", kernel_isa, {.choices = {"auto", "plain", "avx2", "avx512", "avx512_bf16"}},
+          "instruction set of the CPU kernels; auto: the best this CPU has");
     field("max_skipped_in_a_row", max_skipped_in_a_row, {.min = 1},
           "so many steps in a row with a non-finite loss or gradient end the run (exit code 17)");
     field("exit_duration_in_mins", exit_duration_in_mins, {.min = 0},

@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "model/model_size.h"
+#include "ops/isa.h"
 
 namespace granule {
 
@@ -44,6 +45,7 @@ double StepBenchmark::median_of(double StepTimes::*phase) const {
 }
 
 StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm_up, int64_t steps) {
+  set_kernel_isa(config.train.kernel_isa);
   Mesh mesh(world, config.parallel);
   Transformer model(config.model, mesh.expert(), config.train.dtype());
   model.initialize(static_cast<uint64_t>(config.rng.seed));

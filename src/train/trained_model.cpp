@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "ops/isa.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
 #include "train/run_directory.h"
@@ -21,6 +22,7 @@ TrainedModel load_trained_model(World& world, const std::string& path, const std
   ConfigDocument(checkpoint->path() + "/" + kConfigName, all_overrides)
       .read_into<RunConfig>(trained.config, [&](const RunConfig& config) { config.check_model(world.size()); });
 
+  set_kernel_isa(trained.config.train.kernel_isa);
   trained.mesh = std::make_unique<Mesh>(world, trained.config.parallel);
   trained.model = std::make_unique<Transformer>(trained.config.model, trained.mesh->expert(),
                                                 trained.config.train.dtype());

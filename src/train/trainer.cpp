@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "data/open_sources.h"
+#include "ops/isa.h"
 #include "train/checkpoint_restore.h"
 #include "train/expert_statistics.h"
 
@@ -17,6 +18,7 @@ namespace granule {
 namespace {
 
 std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group) {
+  set_kernel_isa(config.train.kernel_isa);
   auto model = std::make_unique<Transformer>(config.model, expert_group, config.train.dtype());
   model->initialize(static_cast<uint64_t>(config.rng.seed));
   return model;
