@@ -11,7 +11,8 @@ from pathlib import Path
 
 # The one table of allowed arrows: room -> rooms it may include. Everything else points up or sideways.
 ALLOWED = {
-    "app": {"train", "optim", "data", "model", "comm", "ops", "base"},
+    "app": {"bench", "train", "optim", "data", "model", "comm", "ops", "base"},
+    "bench": {"train", "optim", "data", "model", "comm", "ops", "base"},
     "train": {"optim", "data", "model", "comm", "ops", "base"},
     "optim": {"comm", "ops", "base"},
     "data": {"base"},
@@ -49,7 +50,12 @@ TESTED_BY = {
     "train/trainer.cpp": "end_to_end/test_train.py",
     "train/evaluate.cpp": "end_to_end/test_transformers.py",
     "train/trained_model.cpp": "end_to_end/test_transformers.py",
-    "train/step_benchmark.cpp": "end_to_end/test_bench.py",
+    "bench/step_benchmark.cpp": "end_to_end/test_bench.py",
+    "bench/step_report.cpp": "end_to_end/test_bench.py",
+    "bench/timed_case.cpp": "end_to_end/test_bench.py",
+    "bench/attention_cases.cpp": "end_to_end/test_bench.py",
+    "bench/comm_cases.cpp": "end_to_end/test_bench.py",
+    "bench/data_cases.cpp": "end_to_end/test_bench.py",
     "model/attention.cpp": "model/transformer_test.cpp",
     "model/block.cpp": "model/transformer_test.cpp",
     "model/feed_forward.cpp": "model/moe_test.cpp",
@@ -58,6 +64,7 @@ TESTED_BY = {
     "model/model_config.cpp": "model/transformer_test.cpp",
     "model/norm.cpp": "model/transformer_test.cpp",
     "model/recompute.cpp": "model/transformer_test.cpp",
+    "comm/mpi_alltoallv.cpp": "multi_rank/communicator_test.cpp",
     "comm/mpi_communicator.cpp": "multi_rank/communicator_test.cpp",
     "comm/mpi_runtime.cpp": "multi_rank/communicator_test.cpp",
     "ops/expert_kernels.cpp": "ops/expert_mlp_test.cpp",

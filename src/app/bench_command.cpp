@@ -1,10 +1,11 @@
-#include <cstdio>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "app/commands.h"
-#include "base/text.h"
-#include "train/step_benchmark.h"
+#include "bench/attention_cases.h"
+#include "bench/comm_cases.h"
+#include "bench/data_cases.h"
+#include "bench/moe_cases.h"
+#include "bench/step_report.h"
 
 namespace granule {
 
@@ -18,51 +19,111 @@ struct StepArguments {
   bool json = false;
 };
 
-struct Phase {
-  const char* name;
-  double StepTimes::*seconds;
-};
-constexpr Phase kPhases[] = {{"forward", &StepTimes::forward},
-                             {"backward", &StepTimes::backward},
-                             {"reduce", &StepTimes::reduce},
-                             {"update", &StepTimes::update}};
-
-nlohmann::ordered_json as_json(const StepBenchmark& result) {
-  const double seconds = result.median_seconds();
-  const double tokens_per_second = static_cast<double>(result.tokens_per_step) / seconds;
-  nlohmann::ordered_json json{{"parameters", result.num_parameters},
-                              {"tokens_per_step", result.tokens_per_step},
-                              {"step_seconds", seconds},
-                              {"tokens_per_s", tokens_per_second},
-                              {"model_gflops", tokens_per_second * result.flops_per_token / 1e9},
-                              {"peak_rss_gib", result.peak_rss_bytes / (1 << 30)},
-                              {"losses", result.losses}};
-  for (const auto& [name, phase] : kPhases) json["seconds"][name] = result.median_of(phase);
-  return json;
-}
-
-void print_table(const nlohmann::ordered_json& json) {
-  std::printf("%s parameters, %s tokens a step\n", short_count(json["parameters"]).c_str(),
-              short_count(json["tokens_per_step"]).c_str());
-  for (const auto& [name, seconds] : json["seconds"].items()) {
-    std::printf("  %-10s %9.1f ms  %5.1f %%\n", name.c_str(), seconds.get<double>() * 1e3,
-                100 * seconds.get<double>() / json["step_seconds"].get<double>());
-  }
-  std::printf("  %-10s %9.1f ms  (median)\n", "step", json["step_seconds"].get<double>() * 1e3);
-  std::printf("%.0f tokens/s, %.1f model GFLOP/s, peak resident %.2f GiB a rank\n", json["tokens_per_s"].get<double>(),
-              json["model_gflops"].get<double>(), json["peak_rss_gib"].get<double>());
-}
-
 int bench_step(World& world, const StepArguments& arguments) {
   const auto config = load_run_config(arguments.config, arguments.overrides, world.size());
-  const auto json = as_json(benchmark_step(world, config, arguments.warm_up, arguments.steps));
+  const auto result = benchmark_step(world, config, arguments.warm_up, arguments.steps);
   if (world.rank() != 0) return 0;
-  if (arguments.json) {
-    std::cout << json.dump() << '\n';
-  } else {
-    print_table(json);
-  }
+  std::cout << (arguments.json ? step_report_json(result).dump() + "\n" : step_report_text(result));
   return 0;
+}
+
+void add_step_command(CLI::App& bench, Command& chosen) {
+  auto arguments = std::make_shared<StepArguments>();
+  auto* step = bench.add_subcommand("step", "Whole training steps of a config on random tokens");
+  step->add_option("config", arguments->config, "YAML file")->required();
+  step->add_option("overrides", arguments->overrides, "section.key=value ...");
+  step->add_option("--warm-up", arguments->warm_up, "untimed steps first")->check(CLI::NonNegativeNumber);
+  step->add_option("--steps", arguments->steps, "timed steps")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  step->add_flag("--json", arguments->json, "print one JSON object");
+  step->callback(
+      [&chosen, arguments] { chosen = [=](World& world) { return bench_step(world, *arguments); }; });
+}
+
+void add_timing_options(CLI::App& command, TimingOptions& options) {
+  command.add_option("--iterations", options.iterations, "runs that one time is the mean of")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--repetitions", options.repetitions, "times that the median is taken of")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_flag("--json", options.json, "print Google Benchmark's JSON");
+}
+
+void add_size(CLI::App& command, const char* name, int64_t& value, const char* what) {
+  command.add_option(name, value, what)->check(CLI::PositiveNumber)->capture_default_str();
+}
+
+void add_precision(CLI::App& command, bool& bf16) {
+  command.add_flag("--bf16", bf16, "bf16 instead of fp32");
+}
+
+// A command that times the cases made from `Shape`, once `add_options` has declared its fields.
+template <class Shape>
+CLI::App* add_cases_command(CLI::App& bench, Command& chosen, const char* name, const char* what,
+                            const std::function<void(CLI::App&, Shape&)>& add_options,
+                            const std::function<std::vector<TimedCase>(World&, const Shape&)>& make_cases) {
+  auto shape = std::make_shared<Shape>();
+  auto options = std::make_shared<TimingOptions>();
+  auto* command = bench.add_subcommand(name, what);
+  add_options(*command, *shape);
+  add_timing_options(*command, *options);
+  command->callback([=, &chosen] {
+    chosen = [=](World& world) {
+      run_timed_cases(world, make_cases(world, *shape), *options);
+      return 0;
+    };
+  });
+  return command;
+}
+
+void add_moe_options(CLI::App& command, MoeShape& shape) {
+  add_size(command, "--tokens", shape.tokens, "tokens of a rank");
+  add_size(command, "--hidden", shape.hidden_size, "model width D");
+  add_size(command, "--width", shape.moe_intermediate_size, "inner width F of an expert");
+  add_size(command, "--experts", shape.n_routed_experts, "routed experts E, spread over the ranks");
+  add_size(command, "--top-k", shape.num_experts_per_tok, "routed experts K of a token");
+  command.add_option("--shared", shape.n_shared_experts, "shared experts")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  auto* skew =
+      command
+          .add_option("--skew", shape.skew, "expert i is chosen in proportion to 1 / (i + 1)^skew; 0: evenly")
+          ->check(CLI::NonNegativeNumber)
+          ->capture_default_str();
+  command.add_option("--loads", shape.loads_file, "JSON array of the experts' loads, as a run recorded them")
+      ->excludes(skew);
+  add_precision(command, shape.bf16);
+}
+
+void add_attention_options(CLI::App& command, AttentionShape& shape) {
+  add_size(command, "--batch", shape.batch, "sequences B");
+  add_size(command, "--length", shape.length, "tokens S of a sequence");
+  add_size(command, "--heads", shape.heads, "query heads H");
+  add_size(command, "--kv-heads", shape.kv_heads, "key and value heads");
+  add_size(command, "--head-dim", shape.head_dim, "width of a head");
+  add_size(command, "--documents", shape.documents, "documents in a sequence, kept apart");
+  add_precision(command, shape.bf16);
+}
+
+void add_comm_options(CLI::App& command, CommShape& shape) {
+  add_size(command, "--tokens", shape.tokens, "tokens of a rank");
+  add_size(command, "--hidden", shape.hidden_size, "model width D");
+  add_size(command, "--experts", shape.n_routed_experts, "routed experts E, spread over the ranks");
+  add_size(command, "--top-k", shape.num_experts_per_tok, "routed experts K of a token");
+  add_size(command, "--elements", shape.elements, "fp32 values in sums and gatherings");
+  add_precision(command, shape.bf16);
+}
+
+struct DataArguments {
+  std::string config;
+  std::vector<std::string> overrides;
+};
+
+void add_data_options(CLI::App& command, DataArguments& arguments) {
+  command.add_option("config", arguments.config, "YAML file")->required();
+  command.add_option("overrides", arguments.overrides, "section.key=value ...");
 }
 
 }  // namespace
@@ -70,14 +131,19 @@ int bench_step(World& world, const StepArguments& arguments) {
 void add_bench_command(CLI::App& app, Command& chosen) {
   auto* bench = app.add_subcommand("bench", "How fast things are here");
   bench->require_subcommand(1);
-  auto arguments = std::make_shared<StepArguments>();
-  auto* step = bench->add_subcommand("step", "Whole training steps of a config on random tokens");
-  step->add_option("config", arguments->config, "YAML file")->required();
-  step->add_option("overrides", arguments->overrides, "section.key=value ...");
-  step->add_option("--warm-up", arguments->warm_up, "untimed steps first")->check(CLI::NonNegativeNumber);
-  step->add_option("--steps", arguments->steps, "timed steps")->check(CLI::PositiveNumber)->capture_default_str();
-  step->add_flag("--json", arguments->json, "print one JSON object");
-  step->callback([&chosen, arguments] { chosen = [=](World& world) { return bench_step(world, *arguments); }; });
+  add_step_command(*bench, chosen);
+  add_cases_command<MoeShape>(*bench, chosen, "moe", "An MoE layer and its experts, forward and backward",
+                              add_moe_options, moe_cases);
+  add_cases_command<AttentionShape>(
+      *bench, chosen, "attention", "Attention, ours and LibTorch's", add_attention_options,
+      [](World&, const AttentionShape& shape) { return attention_cases(shape); });
+  add_cases_command<CommShape>(*bench, chosen, "comm", "Collectives, and what an MoE layer sends",
+                               add_comm_options, comm_cases);
+  add_cases_command<DataArguments>(
+      *bench, chosen, "data", "Reading batches of a config", add_data_options,
+      [](World& world, const DataArguments& arguments) {
+        return data_cases(world, load_run_config(arguments.config, arguments.overrides, world.size()));
+      });
 }
 
 }  // namespace granule

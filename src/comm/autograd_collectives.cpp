@@ -1,6 +1,7 @@
 #include "comm/autograd_collectives.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <numeric>
@@ -13,6 +14,7 @@ using Counts = std::vector<int64_t>;
 
 at::Tensor exchange(Communicator& group, const at::Tensor& x, std::span<const int64_t> send_rows,
                     std::span<const int64_t> receive_rows) {
+  RECORD_USER_SCOPE("exchange");
   auto shape = x.sizes().vec();
   shape[0] = std::accumulate(receive_rows.begin(), receive_rows.end(), int64_t{0});
   auto received = at::empty(shape, x.options());

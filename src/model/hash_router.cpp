@@ -1,6 +1,7 @@
 #include "model/hash_router.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
 #include "base/check.h"
 #include "model/capacity.h"
@@ -15,6 +16,7 @@ HashRouter::HashRouter(const RouterConfig& config, int64_t vocab_size, at::Tenso
 
 Routing HashRouter::route(const at::Tensor& /*x_TD*/, const SequenceLayout& layout,
                           const at::Tensor& chosen_TK) const {
+  RECORD_USER_SCOPE("router");
   CHECK(layout.token_T.defined() && layout.token_T.numel() == layout.num_tokens(),
         "a hash router without token ids");
   Routing routing;

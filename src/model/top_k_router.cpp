@@ -1,6 +1,7 @@
 #include "model/top_k_router.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
 #include "base/check.h"
 #include "model/capacity.h"
@@ -21,6 +22,7 @@ TopKRouter::TopKRouter(const RouterConfig& config, int64_t hidden_size, at::Tens
 
 Routing TopKRouter::route(const at::Tensor& x_TD, const SequenceLayout& layout,
                           const at::Tensor& chosen_TK) const {
+  RECORD_USER_SCOPE("router");
   const auto [T, D] = get_shape<2>(x_TD);
   CHECK(D == centroid_ED_.size(1), "token width ", D, ", router width ", centroid_ED_.size(1));
   CHECK(T == layout.num_tokens(), "tokens ", T, ", layout ", layout.num_tokens());

@@ -1,6 +1,7 @@
 #include "ops/attention.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <ATen/Parallel.h>
 #include <omp.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -109,6 +110,7 @@ void backward(const Tensors& t) {
 struct KernelAttention : torch::autograd::Function<KernelAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, const at::Tensor& first_BS) {
+    RECORD_USER_SCOPE("attention");
     Tensors t{
         .q_BSHd = q.contiguous(), .k_BSGd = k.contiguous(), .v_BSGd = v.contiguous(), .first_BS = first_BS};
     t.out_BSHd = at::empty_like(t.q_BSHd);
@@ -123,6 +125,7 @@ struct KernelAttention : torch::autograd::Function<KernelAttention> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("attention backward");
     const auto saved = context->get_saved_variables();
     const Tensors t{.q_BSHd = saved[0],
                     .k_BSGd = saved[1],

@@ -1,6 +1,7 @@
 #include "ops/cross_entropy.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -128,6 +129,7 @@ void backward_by_matmul(const Inputs& in, const at::Tensor& log_sum_T, const at:
 struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden_TD, const at::Tensor& head_VD,
                             const at::Tensor& label_T, const at::Tensor& mask_T) {
+    RECORD_USER_SCOPE("head");
     const Inputs in{hidden_TD.contiguous(), head_VD.contiguous(), label_T.contiguous(), mask_T.contiguous()};
     const auto dtype = hidden_TD.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     auto loss_T = at::zeros({hidden_TD.size(0)}, hidden_TD.options().dtype(dtype));
@@ -144,6 +146,7 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("head backward");
     const auto saved = context->get_saved_variables();
     const auto &head_VD = saved[1], &log_sum_T = saved[4];
     const Inputs in{saved[0], head_VD.detach().contiguous(), saved[2], saved[3]};

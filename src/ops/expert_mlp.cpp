@@ -1,6 +1,7 @@
 #include "ops/expert_mlp.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/check.h"
@@ -18,6 +19,7 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& source_N,
                             const at::Tensor& position_TK, const std::vector<int64_t>& end_G,
                             const at::Tensor& gate, const at::Tensor& up, const at::Tensor& down) {
+    RECORD_USER_SCOPE("experts");
     const ExpertInputs inputs{x.contiguous(),  source_N.contiguous(), end_G,
                               as_groups(gate), as_groups(up),         as_groups(down)};
     auto y_ND = at::empty({source_N.size(0), x.size(1)}, x.options());
@@ -29,6 +31,7 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("experts backward");
     const auto saved = context->get_saved_variables();
     const auto &position_TK = saved[2], &gate_up = saved[3];
     const ExpertInputs inputs{saved[0],

@@ -6,6 +6,7 @@
 #include "ops/expert_loops.h"
 #include "ops/head_loops.h"
 #include "ops/linear_loops.h"
+#include "ops/peak_loops.h"
 #include "ops/row_loops.h"
 
 namespace granule::GRANULE_ISA {
@@ -32,7 +33,8 @@ constexpr Kernels<Element> make_kernels() {
           .sum_slots_backward = sum_slots_backward<Element>,
           .normalize = normalize<Element>,
           .normalize_backward = normalize_backward<Element>,
-          .turn_heads = turn_heads<Element>};
+          .turn_heads = turn_heads<Element>,
+          .multiply_registers = multiply_registers<Element>};
 }
 
 extern const Kernels<float> kFloatKernels;

@@ -111,6 +111,8 @@ struct RotaryTask {
   Element* y_THd;
 };
 
+constexpr int64_t kPeakValues = 16;  ///< see Kernels::multiply_registers
+
 template <class Element>
 struct Kernels {
   /// Bytes that a task needs once (shared by its team), and once for each thread.
@@ -145,6 +147,10 @@ struct Kernels {
   void (*normalize)(const NormTask<Element>& task, int64_t begin, int64_t end);
   void (*normalize_backward)(const NormTask<Element>& task, int64_t begin, int64_t end, float* grad_weight_D);
   void (*turn_heads)(const RotaryTask<Element>& task, int64_t begin, int64_t end);
+
+  /// The products of the tile from registers alone, as the limit of all the above; returns their floating-point
+  /// operations. `values` [2 * kPeakValues] is read and written.
+  double (*multiply_registers)(int64_t steps, float* values);
 };
 
 /// The kernels of `kernel_isa()`; Element is float or Bf16.

@@ -1,6 +1,7 @@
 #include "ops/linear.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "base/check.h"
@@ -52,6 +53,7 @@ void backward(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Ten
 
 struct KernelLinear : torch::autograd::Function<KernelLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_OI) {
+    RECORD_USER_SCOPE("projections");
     const auto x_RI = x.reshape({-1, x.size(-1)}).contiguous();
     const auto weight = weight_OI.contiguous();
     auto y_RO = at::empty({x_RI.size(0), weight.size(0)}, x.options());
@@ -68,6 +70,7 @@ struct KernelLinear : torch::autograd::Function<KernelLinear> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("projections backward");
     const auto saved = context->get_saved_variables();
     const auto& x_RI = saved[0];
     const auto weight = saved[1].detach().contiguous();

@@ -1,6 +1,7 @@
 #include "ops/rms_norm.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
@@ -78,6 +79,7 @@ int64_t num_rows(const at::Tensor& x) {
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps) {
+    RECORD_USER_SCOPE("norm");
     const auto x_RD = x.contiguous();
     const int64_t D = x_RD.size(-1), rows = num_rows(x_RD);
     const auto sum_dtype = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
@@ -106,6 +108,7 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("norm backward");
     const auto saved = context->get_saved_variables();
     const auto &x_RD = saved[0], &scale_R = saved[2];
     const int64_t D = x_RD.size(-1), rows = num_rows(x_RD), blocks = (rows + kBlockRows - 1) / kBlockRows;

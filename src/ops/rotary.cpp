@@ -1,6 +1,7 @@
 #include "ops/rotary.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
@@ -67,11 +68,13 @@ at::Tensor turn(const at::Tensor& x, const at::Tensor& position_BS, const at::Te
 struct ApplyRotary : torch::autograd::Function<ApplyRotary> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_BSHd, const at::Tensor& position_BS,
                             const at::Tensor& cos_Pd, const at::Tensor& sin_Pd) {
+    RECORD_USER_SCOPE("rotary");
     context->save_for_backward({position_BS, cos_Pd, sin_Pd});
     return turn(x_BSHd, position_BS, cos_Pd, sin_Pd, 1);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("rotary backward");
     const auto saved = context->get_saved_variables();
     return {turn(gradients[0], saved[0], saved[1], saved[2], -1), at::Tensor(), at::Tensor(), at::Tensor()};
   }

@@ -1,6 +1,7 @@
 #include "ops/row_order.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
@@ -98,11 +99,13 @@ void dispatch_rows(const at::Tensor& y, const at::Tensor& gate, const Body& body
 struct GatherRows : torch::autograd::Function<GatherRows> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_TD, const at::Tensor& source_N,
                             const at::Tensor& position_TK) {
+    RECORD_USER_SCOPE("row order");
     context->save_for_backward({position_TK});
     return at::index_select(x_TD, 0, source_N);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("row order backward");
     const auto saved = context->get_saved_variables();
     return {sum_slots(gradients[0].contiguous(), saved[0]), at::Tensor(), at::Tensor()};
   }
@@ -111,6 +114,7 @@ struct GatherRows : torch::autograd::Function<GatherRows> {
 struct CombineRows : torch::autograd::Function<CombineRows> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& y, const at::Tensor& position_TK,
                             const at::Tensor& gate) {
+    RECORD_USER_SCOPE("row order");
     const auto y_ND = y.contiguous();
     const auto gate_TK = gate.contiguous();
     context->save_for_backward({y_ND, position_TK, gate_TK});
@@ -126,6 +130,7 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("row order backward");
     const auto saved = context->get_saved_variables();
     const auto &y_ND = saved[0], &position_TK = saved[1], &gate_TK = saved[2];
     const auto [T, K] = get_shape<2>(position_TK);
@@ -161,6 +166,7 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
 }  // namespace
 
 RowOrder order_rows(const at::Tensor& group_TK, int64_t num_groups) {
+  RECORD_USER_SCOPE("row order");
   const auto [T, K] = get_shape<2>(group_TK);
   const auto group_contiguous_TK = group_TK.contiguous();
   const auto* group = group_contiguous_TK.const_data_ptr<int64_t>();

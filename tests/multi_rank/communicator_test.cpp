@@ -1,7 +1,9 @@
 #include "comm/communicator.h"
 
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "comm/mpi_alltoallv.h"
 #include "comm/world.h"
 #include "tests/multi_rank/multi_rank.h"
 #include "tests/support/communicator_checks.h"
@@ -29,6 +31,22 @@ TEST(MpiCommunicator, GathersBytesOfDifferentLengths) {
 }
 TEST(MpiCommunicator, RowsGoOutAndTheirGradientsComeBack) {
   expect_row_gradients_travel_back(multi_rank_world().all());
+}
+
+TEST(MpiCommunicator, ExchangesRowsAsMpiDoesItself) {
+  auto& world = multi_rank_world().all();
+  // Rank r sends r + to + 1 rows to rank `to`.
+  std::vector<int64_t> send_rows, receive_rows;
+  int64_t sent_rows = 0, received_rows = 0;
+  for (int64_t other = 0; other < world.size(); ++other) {
+    sent_rows += send_rows.emplace_back(world.rank() + other + 1);
+    received_rows += receive_rows.emplace_back(other + world.rank() + 1);
+  }
+  const auto sent = at::arange(sent_rows * 3, at::kFloat).view({sent_rows, 3}) + 1000.0 * world.rank();
+  auto ours = at::zeros({received_rows, 3}), theirs = at::zeros({received_rows, 3});
+  world.all_to_all_rows(sent, send_rows, ours, receive_rows);
+  mpi_alltoallv(sent, send_rows, theirs, receive_rows);
+  EXPECT_TRUE(ours.equal(theirs));
 }
 
 TEST(MpiCommunicator, NoticesRanksThatDisagreeOnTheNumberOfRows) {

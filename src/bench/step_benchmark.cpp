@@ -1,4 +1,4 @@
-#include "train/step_benchmark.h"
+#include "bench/step_benchmark.h"
 
 #include <ATen/ATen.h>
 #include <sys/resource.h>
@@ -36,7 +36,9 @@ Batch random_rows(const RunConfig& config, int64_t step, int64_t first, int64_t 
 
 }  // namespace
 
-double StepBenchmark::median_seconds() const { return median(seconds); }
+double StepBenchmark::median_seconds() const {
+  return median(seconds);
+}
 
 double StepBenchmark::median_of(double StepTimes::*phase) const {
   std::vector<double> values;
@@ -44,12 +46,32 @@ double StepBenchmark::median_of(double StepTimes::*phase) const {
   return median(values);
 }
 
+std::vector<std::pair<std::string, double>> StepBenchmark::median_phases() const {
+  std::map<std::string, std::vector<double>> by_name;
+  for (size_t i = 0; i < phases.size(); ++i) {
+    double rest = times[i].forward + times[i].backward;
+    for (const auto& [name, spent] : phases[i]) {
+      by_name[name].push_back(spent);
+      rest -= spent;
+    }
+    by_name["rest"].push_back(rest);
+    by_name["reduce"].push_back(times[i].reduce);
+    by_name["update"].push_back(times[i].update);
+  }
+  std::vector<std::pair<std::string, double>> medians;
+  for (auto& [name, spent] : by_name) medians.emplace_back(name, median(std::move(spent)));
+  std::stable_sort(medians.begin(), medians.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  return medians;
+}
+
 StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm_up, int64_t steps) {
   set_kernel_isa(config.train.kernel_isa);
   Mesh mesh(world, config.parallel);
   Transformer model(config.model, mesh.expert(), config.train.dtype());
   model.initialize(static_cast<uint64_t>(config.rng.seed));
-  Optimizer optimizer(model.placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()}, config.optimizer);
+  Optimizer optimizer(model.placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()},
+                      config.optimizer);
   TrainStep step(model, optimizer, mesh.replica(), config.train.micro_batch_size,
                  config.train.recompute_granularity == "full");
   const auto size = measure_size(model);
@@ -58,19 +80,31 @@ StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm
   result.num_parameters = size.total();
   result.tokens_per_step = config.train.global_batch_size * config.train.seq_length;
   result.flops_per_token = training_flops_per_token(config.model, size, config.train.seq_length);
+  result.bf16 = config.train.dtype() == at::kBFloat16;
+  result.work = phase_work(config.model, size, result.tokens_per_step, config.train.seq_length, result.bf16);
+  for (auto& [phase, work] : result.work) {
+    work.flops /= world.size();
+    work.bytes /= world.size();
+  }
+  world.all().barrier();
+  result.limits = measure_machine_limits();
+
+  PhaseTimer timer;
   const int64_t rows = config.train.global_batch_size / mesh.replica().size();
   for (int64_t s = 0; s < warm_up + steps; ++s) {
     const auto batch = random_rows(config, s, mesh.replica().rank() * rows, rows);
     world.all().barrier();
     const auto begin = std::chrono::steady_clock::now();
     const auto outcome = step.run(batch, config.optimizer.lr);
-    auto seconds = at::full({1}, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(),
-                            at::kDouble);
+    auto phases = timer.take();
+    auto seconds = at::full(
+        {1}, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), at::kDouble);
     world.all().all_reduce_max(seconds);
     result.losses.push_back(outcome.loss);
     if (s < warm_up) continue;
     result.seconds.push_back(seconds.item<double>());
     result.times.push_back(outcome.times);
+    result.phases.push_back(std::move(phases));
   }
 
   rusage usage{};

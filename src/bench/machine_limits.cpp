@@ -1,0 +1,77 @@
+#include "bench/machine_limits.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <numeric>
+#include <vector>
+
+#include "ops/kernels.h"
+
+namespace granule {
+
+namespace {
+
+constexpr int kTrials = 7;
+constexpr int64_t kSteps = 1 << 20;        // some 10 ms of products
+constexpr int64_t kBufferWords = 1 << 24;  // 128 MiB: beyond any cache
+
+// The best of a few trials of work per second: a limit is what happens when nothing disturbs.
+double best_rate(const std::function<double()>& work) {
+  double best = 0;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    const auto begin = std::chrono::steady_clock::now();
+    const double done = work();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
+    best = std::max(best, done / seconds.count());
+  }
+  return best;
+}
+
+template <class Element>
+double product_rate() {
+  std::vector<double> flops(static_cast<size_t>(at::get_num_threads()));
+  return best_rate([&] {
+    at::parallel_for(0, static_cast<int64_t>(flops.size()), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t thread = begin; thread < end; ++thread) {
+        float values[2 * kPeakValues];
+        std::iota(values, values + 2 * kPeakValues, 1.0f);
+        flops[static_cast<size_t>(thread)] = kernels<Element>().multiply_registers(kSteps, values);
+      }
+    });
+    return std::accumulate(flops.begin(), flops.end(), 0.0);
+  });
+}
+
+}  // namespace
+
+MachineLimits measure_machine_limits() {
+  const double buffer_bytes = static_cast<double>(kBufferWords * sizeof(uint64_t));
+  std::vector<uint64_t> from(kBufferWords, 1), to(kBufferWords);
+  std::vector<uint64_t> sums(static_cast<size_t>(at::get_num_threads()));
+  const auto over_buffer = [](const auto& run) { at::parallel_for(0, kBufferWords, 1, run); };
+
+  MachineLimits limits;
+  limits.num_threads = at::get_num_threads();
+  limits.fp32_flops = product_rate<float>();
+  limits.bf16_flops = product_rate<Bf16>();
+  limits.read_bytes = best_rate([&] {
+    over_buffer([&](int64_t begin, int64_t end) {
+      sums[static_cast<size_t>(at::get_thread_num())] +=
+          std::accumulate(&from[begin], &from[begin] + (end - begin), uint64_t{0});
+    });
+    return buffer_bytes;
+  });
+  limits.copy_bytes = best_rate([&] {
+    over_buffer([&](int64_t begin, int64_t end) {
+      std::memcpy(&to[begin], &from[begin], static_cast<size_t>(end - begin) * sizeof(uint64_t));
+    });
+    return 2 * buffer_bytes;
+  });
+  return limits;
+}
+
+}  // namespace granule

@@ -1,0 +1,18 @@
+#pragma once
+// What this machine can do at best, measured: the figures that a benchmark's shares refer to.
+
+namespace granule {
+
+/// All threads of this rank together.
+struct MachineLimits {
+  int num_threads = 1;
+  double fp32_flops = 0;  ///< multiply-adds of the kernels' instruction set from registers, per second
+  double bf16_flops = 0;
+  double read_bytes = 0;  ///< from memory, per second
+  double copy_bytes = 0;  ///< read and written, both counted
+};
+
+/// Takes about a second. Ranks that share a machine measure at the same time, each its share.
+MachineLimits measure_machine_limits();
+
+}  // namespace granule

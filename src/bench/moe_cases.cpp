@@ -1,0 +1,180 @@
+#include "bench/moe_cases.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "base/check.h"
+#include "base/random.h"
+#include "base/strict_json.h"
+#include "bench/machine_limits.h"
+#include "model/moe.h"
+
+namespace granule {
+
+namespace {
+
+constexpr uint64_t kSeed = 1234;
+constexpr uint64_t kMaxLoadsBytes = 1 << 20;
+
+at::Tensor random_matrix(at::IntArrayRef shape, double scale, at::ScalarType dtype, const char* name,
+                         int rank) {
+  const RandomStream stream(kSeed + static_cast<uint64_t>(rank), name);
+  auto matrix = at::empty(shape, at::kFloat);
+  auto* value = matrix.data_ptr<float>();
+  for (int64_t i = 0; i < matrix.numel(); ++i)
+    value[i] = static_cast<float>(scale * stream.normal(static_cast<uint64_t>(i)));
+  return matrix.to(dtype);
+}
+
+ModelConfig layer_config(const MoeShape& shape) {
+  ModelConfig config;
+  config.hidden_size = shape.hidden_size;
+  config.num_attention_heads = 1;
+  config.moe_intermediate_size = shape.moe_intermediate_size;
+  config.n_shared_experts = shape.n_shared_experts;
+  config.router.n_routed_experts = shape.n_routed_experts;
+  config.router.num_experts_per_tok = shape.num_experts_per_tok;
+  config.check();
+  return config;
+}
+
+// A layer with the gradients' buffers in place, as a training step has them.
+struct LayerBench {
+  LayerBench(World& world, const MoeShape& shape)
+      : dtype(shape.bf16 ? at::kBFloat16 : at::kFloat),
+        layer(layer_config(shape), world.all(), dtype, at::kFloat),
+        x_TD(random_matrix({shape.tokens, shape.hidden_size}, 1, dtype, "x", world.rank()).requires_grad_()),
+        grad_y_TD(random_matrix({shape.tokens, shape.hidden_size}, 1e-3, dtype, "grad", world.rank())) {
+    context.layout = SequenceLayout::rows(1, shape.tokens);
+    decision.chosen_TK = choose_by_load(expert_loads(shape), shape.tokens, shape.num_experts_per_tok,
+                                        kSeed + static_cast<uint64_t>(world.rank()));
+    for (auto& parameter : layer.named_parameters()) {
+      auto& weight = parameter.value();
+      at::NoGradGuard no_grad;
+      weight.copy_(random_matrix(weight.sizes(), 0.02, weight.scalar_type(), parameter.key().c_str(), 0));
+      weight.mutable_grad() = at::zeros(weight.sizes(), at::kFloat);
+    }
+  }
+
+  at::Tensor forward() const { return layer.forward(x_TD, context, decision).y_TD; }
+
+  at::ScalarType dtype;
+  Moe layer;
+  at::Tensor x_TD, grad_y_TD;
+  ForwardContext context;
+  RoutingDecision decision;
+};
+
+// The experts of one rank alone, all of whose rows are there already.
+struct ExpertsBench {
+  ExpertsBench(const MoeShape& shape, const at::Tensor& chosen_TK)
+      : order(order_rows(chosen_TK, shape.n_routed_experts)) {
+    const auto dtype = shape.bf16 ? at::kBFloat16 : at::kFloat;
+    const int64_t E = shape.n_routed_experts, D = shape.hidden_size, F = shape.moe_intermediate_size;
+    x_TD = random_matrix({shape.tokens, D}, 1, dtype, "x", 0).requires_grad_();
+    grad_y_ND = random_matrix({order.num_rows(), D}, 1e-3, dtype, "grad", 0);
+    weights = {random_matrix({E, F, D}, 0.02, dtype, "gate", 0),
+               random_matrix({E, F, D}, 0.02, dtype, "up", 0),
+               random_matrix({E, D, F}, 0.02, dtype, "down", 0)};
+    for (auto* weight : {&weights.gate_eFD, &weights.up_eFD, &weights.down_eDF}) {
+      weight->requires_grad_();
+      weight->mutable_grad() = at::zeros(weight->sizes(), at::kFloat);
+    }
+  }
+
+  at::Tensor forward() const { return expert_mlp(x_TD, order, weights); }
+
+  RowOrder order;
+  at::Tensor x_TD, grad_y_ND;
+  ExpertWeights weights;
+};
+
+// Two cases from anything with forward(): the times of forward and of backward.
+template <class Bench>
+void add_cases(std::vector<TimedCase>& cases, const std::string& name, std::shared_ptr<Bench> bench,
+               const at::Tensor& gradient, double forward_flops, double limit) {
+  cases.push_back({.name = name + "/forward",
+                   .run = [bench] { return seconds_of([&] { bench->forward(); }); },
+                   .flops = forward_flops,
+                   .flops_limit = limit});
+  cases.push_back({.name = name + "/backward",
+                   .run =
+                       [bench, gradient] {
+                         const auto y = bench->forward();
+                         return seconds_of([&] { y.backward(gradient); });
+                       },
+                   .flops = 2 * forward_flops,
+                   .flops_limit = limit});
+}
+
+}  // namespace
+
+std::vector<double> expert_loads(const MoeShape& shape) {
+  std::vector<double> load_E;
+  if (shape.loads_file.empty()) {
+    for (int64_t e = 0; e < shape.n_routed_experts; ++e)
+      load_E.push_back(std::pow(static_cast<double>(e + 1), -shape.skew));
+    return load_E;
+  }
+  const auto json = read_strict_json(shape.loads_file, kMaxLoadsBytes);
+  const bool numbers = json.is_array() && std::all_of(json.begin(), json.end(), [](const auto& load) {
+                         return load.is_number() && load.template get<double>() >= 0;
+                       });
+  if (!numbers || static_cast<int64_t>(json.size()) != shape.n_routed_experts) {
+    throw InputError(shape.loads_file, join_text("must be a JSON array of ", shape.n_routed_experts,
+                                                 " numbers, the load of each expert"));
+  }
+  load_E = json.get<std::vector<double>>();
+  const auto used = std::count_if(load_E.begin(), load_E.end(), [](double load) { return load > 0; });
+  if (used < shape.num_experts_per_tok) {
+    throw InputError(shape.loads_file,
+                     join_text("has only ", used, " experts with any load, but every token chooses ",
+                               shape.num_experts_per_tok));
+  }
+  return load_E;
+}
+
+// The K largest of log(load) plus Gumbel noise are a sample without replacement in proportion to the loads.
+at::Tensor choose_by_load(const std::vector<double>& load_E, int64_t num_tokens, int64_t num_chosen,
+                          uint64_t seed) {
+  const auto E = static_cast<int64_t>(load_E.size());
+  CHECK(num_chosen <= E, num_chosen, " of ", E, " experts");
+  const RandomStream stream(seed, "choose_by_load");
+  auto key_TE = at::empty({num_tokens, E}, at::kFloat);
+  auto* key = key_TE.data_ptr<float>();
+  for (int64_t i = 0; i < key_TE.numel(); ++i) {
+    const double uniform = stream.uniform(static_cast<uint64_t>(i)) + 1e-18;
+    key[i] = static_cast<float>(std::log(load_E[static_cast<size_t>(i % E)]) - std::log(-std::log(uniform)));
+  }
+  return std::get<1>(key_TE.topk(num_chosen, 1));
+}
+
+std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape) {
+  if (shape.n_routed_experts % world.size() != 0) {
+    throw ConfigError("--experts", std::to_string(shape.n_routed_experts),
+                      join_text("must be a multiple of the ", world.size(), " ranks"));
+  }
+  const auto layer = std::make_shared<LayerBench>(world, shape);
+  world.all().barrier();
+  const auto limits = measure_machine_limits();
+  const double limit = shape.bf16 ? limits.bf16_flops : limits.fp32_flops;
+  const double expert_flops =
+      6.0 * static_cast<double>(shape.tokens * shape.hidden_size * shape.moe_intermediate_size);
+
+  std::vector<TimedCase> cases;
+  add_cases(cases, "layer", layer, layer->grad_y_TD,
+            expert_flops * static_cast<double>(shape.num_experts_per_tok + shape.n_shared_experts), limit);
+  if (world.size() == 1) {
+    const auto experts = std::make_shared<ExpertsBench>(shape, layer->decision.chosen_TK);
+    add_cases(cases, "routed experts", experts, experts->grad_y_ND,
+              expert_flops * static_cast<double>(shape.num_experts_per_tok), limit);
+  }
+  return cases;
+}
+
+}  // namespace granule

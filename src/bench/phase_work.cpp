@@ -1,0 +1,28 @@
+#include "bench/phase_work.h"
+
+namespace granule {
+
+std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const ModelSize& size,
+                                            int64_t num_tokens, int64_t seq_length, bool bf16) {
+  const double tokens = static_cast<double>(num_tokens);
+  const int64_t head = config.tie_word_embeddings ? size.embedding : size.head;
+  const int64_t scores =
+      config.num_hidden_layers * config.num_attention_heads * config.head_dim_used() * seq_length;
+  const std::map<std::string, double> forward_flops{
+      {"attention", 2.0 * static_cast<double>(scores) * tokens},
+      {"experts", 2.0 * static_cast<double>(size.dense + size.shared + size.routed_activated) * tokens},
+      {"head", 2.0 * static_cast<double>(head) * tokens},
+      {"projections", 2.0 * static_cast<double>(size.attention) * tokens}};
+
+  std::map<std::string, PhaseWork> work;
+  for (const auto& [phase, flops] : forward_flops) {
+    work[phase].flops = flops;
+    work[phase + " backward"].flops = 2 * flops;
+  }
+  // Master and both moments are read and written, the gradient read, a bf16 parameter written.
+  const double update_bytes = 3 * 2 * sizeof(float) + sizeof(float) + (bf16 ? 2 : 0);
+  work["update"].bytes = update_bytes * static_cast<double>(size.total());
+  return work;
+}
+
+}  // namespace granule

@@ -1,0 +1,43 @@
+#include "bench/phase_work.h"
+
+#include <gtest/gtest.h>
+
+namespace granule {
+namespace {
+
+TEST(PhaseWork, AllPhasesAndTheRouterMakeUpTheTrainingFlops) {
+  ModelConfig config;
+  config.num_hidden_layers = 3;
+  config.num_attention_heads = 4;
+  config.head_dim = 24;
+  const ModelSize size{.embedding = 7000,
+                       .head = 7001,
+                       .attention = 503,
+                       .dense = 301,
+                       .shared = 211,
+                       .routed = 4096,
+                       .router = 64,
+                       .norm = 12,
+                       .routed_activated = 512};
+  constexpr int64_t kTokens = 1024, kLength = 128;
+
+  double flops = 6.0 * static_cast<double>(size.router) * kTokens;
+  for (const auto& [phase, work] : phase_work(config, size, kTokens, kLength, false)) flops += work.flops;
+  EXPECT_DOUBLE_EQ(flops, training_flops_per_token(config, size, kLength) * kTokens);
+}
+
+TEST(PhaseWork, ATiedHeadIsTheEmbedding) {
+  ModelConfig config;
+  config.tie_word_embeddings = true;
+  const ModelSize size{.embedding = 7000};
+  EXPECT_DOUBLE_EQ(phase_work(config, size, 10, 16, false).at("head").flops, 2.0 * 7000 * 10);
+}
+
+TEST(PhaseWork, AnUpdateMovesEveryStateOnce) {
+  const ModelSize size{.routed = 1000};
+  EXPECT_DOUBLE_EQ(phase_work({}, size, 10, 16, false).at("update").bytes, 28e3);
+  EXPECT_DOUBLE_EQ(phase_work({}, size, 10, 16, true).at("update").bytes, 30e3);
+}
+
+}  // namespace
+}  // namespace granule
