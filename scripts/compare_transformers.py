@@ -18,9 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # What a mode of the peer changes: dtype of weights, autocast to bf16, torch.compile, how experts are run.
 PEER_MODES = {
-    "fp32": {"fp32 grouped_mm": {}, "fp32 eager": {"experts": "eager"}, "fp32 compiled": {"compile": True}},
-    "bf16": {"bf16 autocast": {"autocast": True}, "bf16 weights": {"dtype": "bfloat16"},
-             "bf16 autocast compiled": {"autocast": True, "compile": True}},
+    "fp32 grouped_mm": {}, "fp32 eager": {"experts": "eager"}, "fp32 compiled": {"compile": True},
+    "bf16 autocast": {"autocast": True}, "bf16 weights": {"dtype": "bfloat16"},
+    "bf16 autocast compiled": {"autocast": True, "compile": True},
 }
 
 
@@ -93,29 +93,43 @@ def measure_granule(options, model: str, precision: str) -> dict:
     return json.loads(job.stdout)
 
 
-def compare(options, model: str, precision: str) -> dict:
-    """Rounds of ours and of each mode of the peer, one after the other; medians over rounds."""
+def measure(options, model: str) -> tuple[dict, dict]:
+    """Rounds of ours in each precision and of each mode of the peer, one after the other: {name: results}."""
     # bf16 is held against the peer's best of any precision.
-    modes = {name: mode for kind in (["fp32"] if precision == "fp32" else ["fp32", "bf16"])
-             for name, mode in PEER_MODES[kind].items()}
-    ours, peers = [], {name: [] for name in modes}
-    for number in range(options.rounds):
-        ours.append(measure_granule(options, model, precision))
+    modes = {name: mode for name, mode in PEER_MODES.items() if "bf16" in options.precisions or name.startswith("fp32")}
+    ours, peers = {precision: [] for precision in options.precisions}, {name: [] for name in modes}
+    for number in range(1, options.rounds + 1):
+        for precision in options.precisions:
+            ours[precision].append(measure_granule(options, model, precision))
+            report_round(number, model, f"ours {precision}", ours[precision][-1])
         for name, mode in modes.items():
             result = measure_peer(options, model, mode)
-            if "error" in result:
-                print(f"{model} {name}: {result['error']}", file=sys.stderr)
-            else:
+            report_round(number, model, name, result)
+            if "error" not in result:
                 peers[name].append(result)
-            print(f"round {number + 1}: {model} {name} {result.get('tokens_per_s', 0):.0f} tokens/s, "
-                  f"ours {precision} {ours[-1]['tokens_per_s']:.0f}", file=sys.stderr)
-    speed = {name: statistics.median(r["tokens_per_s"] for r in runs) for name, runs in peers.items() if runs}
-    best = max(speed, key=speed.get)
-    own_speed = statistics.median(r["tokens_per_s"] for r in ours)
+    return ours, {name: results for name, results in peers.items() if results}
+
+
+def report_round(number: int, model: str, name: str, result: dict) -> None:
+    text = result.get("error") or f"{result['tokens_per_s']:.0f} tokens/s"
+    print(f"round {number}: {model} {name}: {text}", file=sys.stderr)
+
+
+def median_of(results: list[dict], key: str) -> float:
+    return statistics.median(result[key] for result in results)
+
+
+def compare(model: str, precision: str, ours: list[dict], peers: dict[str, list[dict]]) -> dict:
+    """Ours against the peer's best mode: in fp32 of fp32 alone, in bf16 of any precision."""
+    speed = {name: median_of(results, "tokens_per_s") for name, results in peers.items()
+             if precision == "bf16" or name.startswith("fp32")}
+    if not speed:
+        sys.exit(f"{model} {precision}: no mode of transformers ran")
+    best, own_speed = max(speed, key=speed.get), median_of(ours, "tokens_per_s")
     return {"model": model, "precision": precision, "peer": best, "tokens_per_s": round(own_speed, 1),
             "peer_tokens_per_s": round(speed[best], 1), "ratio": round(own_speed / speed[best], 3),
-            "peak_rss_gib": round(statistics.median(r["peak_rss_gib"] for r in ours), 3),
-            "peer_peak_rss_gib": round(statistics.median(r["peak_rss_gib"] for r in peers[best]), 3)}
+            "peak_rss_gib": round(median_of(ours, "peak_rss_gib"), 3),
+            "peer_peak_rss_gib": round(median_of(peers[best], "peak_rss_gib"), 3)}
 
 
 def main() -> None:
@@ -132,7 +146,10 @@ def main() -> None:
     if options.peer:
         print(json.dumps(run_peer(json.loads(options.peer))))
         return
-    rows = [compare(options, model, precision) for model in options.models for precision in options.precisions]
+    rows = []
+    for model in options.models:
+        ours, peers = measure(options, model)
+        rows += [compare(model, precision, ours[precision], peers) for precision in options.precisions]
     if options.json:
         print(json.dumps(rows, indent=2))
         return

@@ -110,7 +110,6 @@ void backward(const Tensors& t) {
 struct KernelAttention : torch::autograd::Function<KernelAttention> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& q, const at::Tensor& k,
                             const at::Tensor& v, const at::Tensor& first_BS) {
-    RECORD_USER_SCOPE("attention");
     Tensors t{
         .q_BSHd = q.contiguous(), .k_BSGd = k.contiguous(), .v_BSGd = v.contiguous(), .first_BS = first_BS};
     t.out_BSHd = at::empty_like(t.q_BSHd);
@@ -167,6 +166,7 @@ at::Tensor masked_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, 
 
 at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, const at::Tensor& v_BSGd,
                             const at::Tensor& segment_BS) {
+  RECORD_USER_SCOPE("attention");
   check_heads(q_BSHd, k_BSGd, v_BSGd);
   const auto [B, S, H, dim] = get_shape<4>(q_BSHd);
   CHECK(k_BSGd.size(1) == S, "queries of ", S, " tokens, keys of ", k_BSGd.size(1));
