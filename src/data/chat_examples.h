@@ -15,7 +15,8 @@ namespace granule {
 /// Tokenised examples, each ending in the last token that is learned.
 class ChatExamples {
  public:
-  /// Takes `chat` up to its last learned token. Learned tokens but the first are labels: there must be one.
+  /// Takes `chat` up to its last learned token, which must not be its first token of all: a label has a token
+  /// before it.
   void add(const TemplatedChat& chat);
 
   int64_t size() const { return static_cast<int64_t>(begin_.size()) - 1; }

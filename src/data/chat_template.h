@@ -28,7 +28,7 @@ class ChatTemplate {
   /// tokenizer must outlive the template.
   ChatTemplate(const ChatConfig& config, Tokenizer& tokenizer);
 
-  /// All turns; throws std::invalid_argument if the template has no place for one of them.
+  /// All turns; throws UserError if the template has no place for one of them.
   TemplatedChat render(const Conversation& turns) const;
   /// The turns and then all that stands before an answer: what a model goes on from. The same ids as `render`
   /// gives before the answer's first.
