@@ -16,5 +16,7 @@ void add_generate_command(CLI::App& app, Command& chosen);
 void add_inspect_command(CLI::App& app, Command& chosen);
 void add_plan_command(CLI::App& app, Command& chosen);
 void add_bench_command(CLI::App& app, Command& chosen);
+void add_import_command(CLI::App& app, Command& chosen);
+void add_export_command(CLI::App& app, Command& chosen);
 
 }  // namespace granule

@@ -27,6 +27,8 @@ int run_command_line(int argc, char** argv, World& world) {
   add_inspect_command(app, chosen);
   add_plan_command(app, chosen);
   add_bench_command(app, chosen);
+  add_import_command(app, chosen);
+  add_export_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -94,6 +94,13 @@ int64_t JsonField::integer(int64_t min, int64_t max) const {
   return value_->get<int64_t>();
 }
 
+double JsonField::number(double min, double max) const {
+  if (!value_->is_number() || !(value_->get<double>() >= min && value_->get<double>() <= max)) {
+    refuse(join_text("is ", shown(*value_), ", expected a number from ", min, " to ", max));
+  }
+  return value_->get<double>();
+}
+
 std::string JsonField::text_or(const std::string& key, const std::string& fallback) const {
   const auto field = find(key);
   return field ? field->text() : fallback;

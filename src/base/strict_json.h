@@ -35,6 +35,8 @@ class JsonField {
   std::string text() const;
   bool boolean() const;
   int64_t integer(int64_t min, int64_t max) const;
+  /// Finite, in [min, max].
+  double number(double min, double max) const;
   /// `fallback` if the key is absent or null.
   std::string text_or(const std::string& key, const std::string& fallback) const;
   bool boolean_or(const std::string& key, bool fallback) const;

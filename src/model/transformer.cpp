@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 
 #include "base/check.h"
+#include "comm/collective_log.h"
+#include "comm/loopback_communicator.h"
 #include "model/hash_table.h"
 #include "model/initialize.h"
 #include "model/recompute.h"
@@ -104,6 +106,11 @@ void Transformer::initialize(uint64_t seed) {
   const auto parameters = placed_parameters();
   initialize_parameters(parameters, seed, config_.initializer_range);
   fill_hash_tables(parameters, config_.router, seed);
+}
+
+std::vector<PlacedParameter> describe_parameters(const ModelConfig& config, at::ScalarType dtype) {
+  LoopbackCommunicator alone("description", std::make_shared<CollectiveLog>());
+  return Transformer(config, alone, dtype, at::kMeta).placed_parameters();
 }
 
 }  // namespace granule

@@ -56,4 +56,7 @@ class Transformer : public torch::nn::Module {
   std::shared_ptr<Linear> head_;  // untied
 };
 
+/// The parameters of such a model, all of its experts, without memory: names, shapes, dtypes and placement.
+std::vector<PlacedParameter> describe_parameters(const ModelConfig& config, at::ScalarType dtype);
+
 }  // namespace granule

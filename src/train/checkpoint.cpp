@@ -65,7 +65,7 @@ std::string Checkpoint::find_damaged_tensor(size_t index) const {
     for (const auto& parameter : manifest_.parameters) {
       for (const auto& slice : parameter.slices) {
         if (slice.file != static_cast<int64_t>(index)) continue;
-        for (const auto tensor : kStateTensors) {
+        for (const auto tensor : manifest_.state_tensors()) {
           const auto name = slice_tensor_name(tensor, parameter.name, slice);
           const auto* entry = file.find(name);
           if (entry == nullptr) return " in its header";
@@ -107,6 +107,23 @@ void Checkpoint::read(StateTensor tensor, const CheckpointParameter& parameter, 
     file.read(*entry, static_cast<uint64_t>(from - slice.begin) * sizeof(float),
               values.data() + (from - begin), static_cast<size_t>(to - from) * sizeof(float));
   }
+}
+
+std::vector<std::string> Checkpoint::parameter_names() const {
+  std::vector<std::string> names;
+  for (const auto& parameter : manifest_.parameters) names.push_back(parameter.name);
+  return names;
+}
+
+const std::vector<int64_t>* Checkpoint::find_shape(const std::string& name) const {
+  const auto* parameter = manifest_.find(name);
+  return parameter == nullptr ? nullptr : &parameter->shape;
+}
+
+void Checkpoint::read_values(const std::string& name, int64_t begin, std::span<float> values) const {
+  const auto* parameter = manifest_.find(name);
+  CHECK(parameter != nullptr, path_, " has no ", name);
+  read(StateTensor::kParameter, *parameter, begin, values);
 }
 
 }  // namespace granule

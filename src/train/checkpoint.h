@@ -7,26 +7,32 @@
 #include <string>
 
 #include "base/safetensors.h"
+#include "model/parameter_source.h"
 #include "train/checkpoint_manifest.h"
 
 namespace granule {
 
-class Checkpoint {
+class Checkpoint : public ParameterSource {
  public:
   /// Checks the manifest and that exactly its files are there with their sizes; contents: verify_file.
   /// Throws InputError naming the damaged file, CheckpointVersionError.
   explicit Checkpoint(const std::string& path);
 
-  const std::string& path() const { return path_; }
+  const std::string& path() const override { return path_; }
   const CheckpointManifest& manifest() const { return manifest_; }
 
   /// Reads all of file `index` of the manifest. Throws InputError naming the file and, if it can be told, the
   /// tensor that is damaged, with the hash it has and the one it should have.
   void verify_file(size_t index) const;
 
-  /// The elements [begin, begin + values.size()) of a parameter, or of one of its moments. Throws InputError.
+  /// The elements [begin, begin + values.size()) of a parameter, or of one of its moments, if it has them.
+  /// Throws InputError.
   void read(StateTensor tensor, const CheckpointParameter& parameter, int64_t begin,
             std::span<float> values) const;
+
+  std::vector<std::string> parameter_names() const override;
+  const std::vector<int64_t>* find_shape(const std::string& name) const override;
+  void read_values(const std::string& name, int64_t begin, std::span<float> values) const override;
 
  private:
   std::string file_path(size_t index) const { return path_ + "/" + manifest_.files[index].name; }

@@ -19,7 +19,8 @@ struct CheckpointConfig {
     field("most_recent_k", most_recent_k, {.min = 1}, "checkpoints that are kept; older ones are removed");
     field(
         "load", load, {},
-        "checkpoint or run directory to start from when this run has no checkpoint of its own; empty: none");
+        "checkpoint, run directory or (with finetune) Hugging Face directory to start from when this run has no "
+        "checkpoint of its own; empty: none");
     field("finetune", finetune, {}, "of load take parameters alone: step 0, no optimizer state");
     field("verify", verify, {}, "read and hash every file before it is used");
   }

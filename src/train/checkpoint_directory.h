@@ -3,6 +3,7 @@
 // written or removed; step-0001000.bad/ was found damaged. `latest` names the newest, for people and scripts;
 // to load, the directories themselves are looked at. Nothing else in it is ever touched.
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,7 +16,11 @@ namespace granule {
 inline constexpr char kManifestName[] = "manifest.json";
 inline constexpr char kConfigName[] = "config.yaml";
 inline constexpr char kTokenizerName[] = "tokenizer.json";
-inline constexpr char kTokenizerConfigName[] = "tokenizer_config.json";
+/// What lies beside a tokenizer.json, in Hugging Face's names, and is carried along unread: a model's chat
+/// template and what transformers needs to use its tokenizer.
+inline constexpr std::array kTokenizerSideFiles = {
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
+    "generation_config.json", "vocab.json",             "merges.txt",        "tokenizer.model"};
 std::string shard_file_name(int rank);
 
 /// step-0001000

@@ -39,6 +39,7 @@ Json print_state(const CheckpointManifest& manifest) {
   const auto& state = manifest.state;
   return {{"step", state.step},
           {"num_updates", manifest.num_updates},
+          {"has_moments", manifest.has_moments},
           {"consumed_samples", state.consumed_samples},
           {"consumed_tokens", state.consumed_tokens},
           {"skipped_steps", state.skipped_steps},
@@ -51,6 +52,7 @@ void parse_state(const Json& json, CheckpointManifest& manifest) {
   auto& state = manifest.state;
   json.at("step").get_to(state.step);
   json.at("num_updates").get_to(manifest.num_updates);
+  manifest.has_moments = json.value("has_moments", true);
   json.at("consumed_samples").get_to(state.consumed_samples);
   json.at("consumed_tokens").get_to(state.consumed_tokens);
   json.at("skipped_steps").get_to(state.skipped_steps);
@@ -59,11 +61,11 @@ void parse_state(const Json& json, CheckpointManifest& manifest) {
   state.extra = json.at("extra").dump();
 }
 
-Json print_parameter(const CheckpointParameter& parameter) {
+Json print_parameter(const CheckpointParameter& parameter, size_t num_hashes) {
   Json slices = Json::array();
   for (const auto& slice : parameter.slices) {
     Json hashes = Json::array();
-    for (const auto hash : slice.hash) hashes.push_back(hash_text(hash));
+    for (size_t i = 0; i < num_hashes; ++i) hashes.push_back(hash_text(slice.hash[i]));
     slices.push_back(
         {{"file", slice.file}, {"begin", slice.begin}, {"count", slice.count}, {"xxh3", hashes}});
   }
@@ -74,7 +76,7 @@ Json print_parameter(const CheckpointParameter& parameter) {
           {"slices", slices}};
 }
 
-CheckpointParameter parse_parameter(const Json& json) {
+CheckpointParameter parse_parameter(const Json& json, size_t num_hashes) {
   CheckpointParameter parameter;
   json.at("name").get_to(parameter.name);
   json.at("shape").get_to(parameter.shape);
@@ -85,7 +87,7 @@ CheckpointParameter parse_parameter(const Json& json) {
     item.at("file").get_to(slice.file);
     item.at("begin").get_to(slice.begin);
     item.at("count").get_to(slice.count);
-    for (size_t i = 0; i < slice.hash.size(); ++i) slice.hash[i] = parse_hash(item.at("xxh3").at(i));
+    for (size_t i = 0; i < num_hashes; ++i) slice.hash[i] = parse_hash(item.at("xxh3").at(i));
   }
   return parameter;
 }
@@ -100,7 +102,10 @@ CheckpointManifest parse_content(const Json& json) {
     manifest.files.push_back(
         {item.at("name").get<std::string>(), item.at("bytes").get<uint64_t>(), parse_hash(item.at("xxh3"))});
   }
-  for (const auto& item : json.at("parameters")) manifest.parameters.push_back(parse_parameter(item));
+  const size_t num_hashes = manifest.state_tensors().size();
+  for (const auto& item : json.at("parameters")) {
+    manifest.parameters.push_back(parse_parameter(item, num_hashes));
+  }
   return manifest;
 }
 
@@ -178,7 +183,9 @@ std::string print_manifest(const CheckpointManifest& manifest) {
   list("files", manifest.files, [](const CheckpointFileRecord& file) -> Json {
     return {{"name", file.name}, {"bytes", file.bytes}, {"xxh3", hash_text(file.hash)}};
   });
-  list("parameters", manifest.parameters, print_parameter);
+  list("parameters", manifest.parameters, [&](const CheckpointParameter& parameter) {
+    return print_parameter(parameter, manifest.state_tensors().size());
+  });
   rest += "\n}\n";
   return prefix_of(rest) + rest;
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,7 @@ struct CheckpointSlice {
   int64_t begin = 0;
   int64_t count = 0;
   int64_t file = 0;                                      ///< index in `files`
-  std::array<uint64_t, kStateTensors.size()> hash = {};  ///< of each state tensor's bytes
+  std::array<uint64_t, kStateTensors.size()> hash = {};  ///< of the bytes of each state tensor kept
 };
 
 struct CheckpointParameter {
@@ -62,11 +63,16 @@ struct CheckpointLayout {
 struct CheckpointManifest {
   TrainState state;
   int64_t num_updates = 0;
+  bool has_moments = true;  ///< false: values alone, of a model that comes from elsewhere
   CheckpointLayout layout;
   std::vector<CheckpointFileRecord> files;
   std::vector<CheckpointParameter> parameters;  ///< by name
 
   const CheckpointParameter* find(const std::string& name) const;
+  /// What is kept of every parameter.
+  std::span<const StateTensor> state_tensors() const {
+    return std::span(kStateTensors).first(has_moments ? kStateTensors.size() : 1);
+  }
 };
 
 /// Written by a version of Granule that this one does not know: no damage, but not to be read.

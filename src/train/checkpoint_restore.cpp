@@ -68,21 +68,20 @@ void set_aside(const std::string& path) {
   }
 }
 
-const CheckpointParameter& find_parameter(const Checkpoint& checkpoint, const ParameterPiece& piece) {
-  const auto* found = checkpoint.manifest().find(piece.name);
-  if (found == nullptr)
-    throw InputError(checkpoint.path(), "has no parameter ", piece.name, ", which the model needs");
-  if (found->shape != piece.shape) {
-    const auto text = [](const std::vector<int64_t>& shape) { return Json(shape).dump(); };
-    throw InputError(checkpoint.path(), piece.name, " has shape ", text(found->shape), ", the model's is ",
+void check_parameter(const ParameterSource& source, const ParameterPiece& piece) {
+  const auto* shape = source.find_shape(piece.name);
+  if (shape == nullptr)
+    throw InputError(source.path(), "has no parameter ", piece.name, ", which the model needs");
+  if (*shape != piece.shape) {
+    const auto text = [](const std::vector<int64_t>& sizes) { return Json(sizes).dump(); };
+    throw InputError(source.path(), piece.name, " has shape ", text(*shape), ", the model's is ",
                      text(piece.shape));
   }
-  return *found;
 }
 
 // Runs `work` on every rank and throws the first InputError of any on all of them.
 template <class Work>
-void on_all_ranks(const Checkpoint& checkpoint, Communicator& world, const Work& work) {
+void on_all_ranks(const ParameterSource& source, Communicator& world, const Work& work) {
   std::string mine;
   try {
     work();
@@ -90,11 +89,11 @@ void on_all_ranks(const Checkpoint& checkpoint, Communicator& world, const Work&
     mine = error.what();
   }
   const auto error = first_error(mine, world);
-  if (!error.empty()) throw InputError(checkpoint.path(), error);
+  if (!error.empty()) throw InputError(source.path(), error);
 }
 
-// What the checkpoint holds and no rank of the model asked for is as wrong as what it lacks.
-void refuse_left_over(const Checkpoint& checkpoint, const std::set<std::string>& mine, Communicator& world) {
+// What the source holds and no rank of the model asked for is as wrong as what it lacks.
+void refuse_left_over(const ParameterSource& source, const std::set<std::string>& mine, Communicator& world) {
   std::string text;
   for (const auto& name : mine) text += name + '\n';
   std::set<std::string> wanted;
@@ -105,9 +104,9 @@ void refuse_left_over(const Checkpoint& checkpoint, const std::set<std::string>&
       begin = end + 1;
     }
   }
-  for (const auto& parameter : checkpoint.manifest().parameters) {
-    if (!wanted.contains(parameter.name)) {
-      throw InputError(checkpoint.path(), "holds ", parameter.name, ", which the model does not have");
+  for (const auto& name : source.parameter_names()) {
+    if (!wanted.contains(name)) {
+      throw InputError(source.path(), "holds ", name, ", which the model does not have");
     }
   }
 }
@@ -116,31 +115,43 @@ std::span<float> values_of(const at::Tensor& flat, int64_t begin, int64_t count)
   return {flat.mutable_data_ptr<float>() + begin, static_cast<size_t>(count)};
 }
 
-void read_shards(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world, bool with_moments) {
+// Calls `work(shard, segment, begin)` for every stretch this rank owns; `begin` is its place in the shard.
+template <class Work>
+void for_each_segment(const Optimizer& optimizer, const Work& work) {
+  for (const auto& shard : optimizer.shards()) {
+    for (const auto& segment : shard.buffer->own_segments()) {
+      work(shard, segment, segment.flat_begin - shard.buffer->slice_begin());
+    }
+  }
+}
+
+void read_masters(const ParameterSource& source, Optimizer& optimizer, Communicator& world) {
   std::set<std::string> names;
-  on_all_ranks(checkpoint, world, [&] {
-    for (const auto& shard : optimizer.shards()) {
-      for (const auto& segment : shard.buffer->own_segments()) {
-        names.insert(segment.piece->name);
-        find_parameter(checkpoint, *segment.piece);
-      }
-    }
+  on_all_ranks(source, world, [&] {
+    for_each_segment(optimizer, [&](const OptimizerShard&, const FlatSegment& segment, int64_t) {
+      names.insert(segment.piece->name);
+      check_parameter(source, *segment.piece);
+    });
   });
-  refuse_left_over(checkpoint, names, world);
+  refuse_left_over(source, names, world);
+  on_all_ranks(source, world, [&] {
+    for_each_segment(optimizer, [&](const OptimizerShard& shard, const FlatSegment& segment, int64_t begin) {
+      source.read_values(segment.piece->name, segment.piece_begin,
+                         values_of(shard.master, begin, segment.count));
+    });
+  });
+}
+
+void read_moments(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world) {
   on_all_ranks(checkpoint, world, [&] {
-    for (const auto& shard : optimizer.shards()) {
-      for (const auto& segment : shard.buffer->own_segments()) {
-        const auto& parameter = find_parameter(checkpoint, *segment.piece);
-        const auto read = [&](StateTensor tensor, const at::Tensor& slice) {
-          const auto begin = segment.flat_begin - shard.buffer->slice_begin();
-          checkpoint.read(tensor, parameter, segment.piece_begin, values_of(slice, begin, segment.count));
-        };
-        read(StateTensor::kParameter, shard.master);
-        if (!with_moments) continue;
-        read(StateTensor::kExpAvg, shard.exp_avg);
-        read(StateTensor::kExpAvgSq, shard.exp_avg_sq);
-      }
-    }
+    for_each_segment(optimizer, [&](const OptimizerShard& shard, const FlatSegment& segment, int64_t begin) {
+      const auto& parameter = *checkpoint.manifest().find(segment.piece->name);
+      const auto read = [&](StateTensor tensor, const at::Tensor& slice) {
+        checkpoint.read(tensor, parameter, segment.piece_begin, values_of(slice, begin, segment.count));
+      };
+      read(StateTensor::kExpAvg, shard.exp_avg);
+      read(StateTensor::kExpAvgSq, shard.exp_avg_sq);
+    });
   });
 }
 
@@ -164,12 +175,14 @@ std::optional<Checkpoint> open_newest_checkpoint(const std::string& path, Commun
 }
 
 void restore_optimizer(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world) {
-  read_shards(checkpoint, optimizer, world, /*with_moments=*/true);
+  if (!checkpoint.manifest().has_moments) return restore_masters(checkpoint, optimizer, world);
+  read_masters(checkpoint, optimizer, world);
+  read_moments(checkpoint, optimizer, world);
   optimizer.state_changed(checkpoint.manifest().num_updates);
 }
 
-void restore_masters(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world) {
-  read_shards(checkpoint, optimizer, world, /*with_moments=*/false);
+void restore_masters(const ParameterSource& source, Optimizer& optimizer, Communicator& world) {
+  read_masters(source, optimizer, world);
   for (const auto& shard : optimizer.shards()) {
     shard.exp_avg.zero_();
     shard.exp_avg_sq.zero_();
@@ -177,26 +190,25 @@ void restore_masters(const Checkpoint& checkpoint, Optimizer& optimizer, Communi
   optimizer.state_changed(0);
 }
 
-void restore_parameters(const Checkpoint& checkpoint, const std::vector<PlacedParameter>& parameters,
+void restore_parameters(const ParameterSource& source, const std::vector<PlacedParameter>& parameters,
                         Communicator& world) {
   std::set<std::string> names;
-  on_all_ranks(checkpoint, world, [&] {
+  on_all_ranks(source, world, [&] {
     for (const auto& parameter : parameters) {
       for (const auto& piece : parameter.pieces) {
         names.insert(piece.name);
-        find_parameter(checkpoint, piece);
+        check_parameter(source, piece);
       }
     }
   });
-  refuse_left_over(checkpoint, names, world);
-  on_all_ranks(checkpoint, world, [&] {
+  refuse_left_over(source, names, world);
+  on_all_ranks(source, world, [&] {
     const at::NoGradGuard no_grad;
     for (const auto& parameter : parameters) {
       auto flat = parameter.tensor.detach().view({-1});
       for (const auto& piece : parameter.pieces) {
-        const auto& stored = find_parameter(checkpoint, piece);
-        const auto values = at::empty({stored.num_elements()}, at::kFloat);
-        checkpoint.read(StateTensor::kParameter, stored, 0, values_of(values, 0, values.numel()));
+        const auto values = at::empty({c10::multiply_integers(piece.shape)}, at::kFloat);
+        source.read_values(piece.name, 0, values_of(values, 0, values.numel()));
         flat.narrow(0, piece.offset, values.numel()).copy_(values);
       }
     }

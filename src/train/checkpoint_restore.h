@@ -1,6 +1,6 @@
 #pragma once
-// From a checkpoint back to a run, in whatever layout. All ranks take the same checkpoint; a damaged one is
-// named, set aside and the one before is taken.
+// From a checkpoint, or values from elsewhere, to a run in whatever layout. All ranks take the same
+// checkpoint; a damaged one is named, set aside and the one before is taken.
 
 #include <optional>
 #include <string>
@@ -24,15 +24,15 @@ struct CheckpointChoice {
 std::optional<Checkpoint> open_newest_checkpoint(const std::string& path, Communicator& world,
                                                  const CheckpointChoice& choice);
 
-/// All of a run's state: masters, moments, number of updates; parameters follow. Throws InputError on all
-/// ranks if names or shapes are not those of the checkpoint. Collective.
+/// All of a run's state: masters, moments (zeros if the checkpoint has none), number of updates; parameters
+/// follow. Throws InputError on all ranks if names or shapes are not those of the checkpoint. Collective.
 void restore_optimizer(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world);
 
 /// Only values: masters and parameters; moments zero, no update done yet. For fine-tuning.
-void restore_masters(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world);
+void restore_masters(const ParameterSource& source, Optimizer& optimizer, Communicator& world);
 
 /// Only values, into plain tensors that no optimizer holds. For evaluation and generation.
-void restore_parameters(const Checkpoint& checkpoint, const std::vector<PlacedParameter>& parameters,
+void restore_parameters(const ParameterSource& source, const std::vector<PlacedParameter>& parameters,
                         Communicator& world);
 
 }  // namespace granule

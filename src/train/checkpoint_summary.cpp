@@ -38,7 +38,8 @@ void print_parameters(const CheckpointManifest& manifest, std::ostream& out) {
     }
   }
   out << "  parameters: " << short_count(static_cast<double>(all.elements)) << " in " << all.tensors
-      << " tensors, each kept in F32 with both moments\n";
+      << " tensors, each kept in F32 "
+      << (manifest.has_moments ? "with both moments\n" : "without moments\n");
   for (const auto& [kind, group] : groups) {
     out << "    " << std::left << std::setw(8) << kind.first << std::setw(6) << kind.second << std::right
         << std::setw(8) << short_count(static_cast<double>(group.elements)) << " in " << group.tensors

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_shard.h"
+#include "train/checkpoint_values.h"
 
 namespace granule {
 
@@ -56,11 +57,28 @@ CheckpointWriter::CheckpointWriter(CheckpointWriterOptions options, Communicator
 }
 
 void CheckpointWriter::save(const TrainState& state, const Optimizer& optimizer) {
-  const auto what = join_text("no checkpoint of step ", state.step);
-  const auto temporary = open_temporary(state.step);
+  save({.state = state, .num_updates = optimizer.num_updates(), .layout = options_.layout},
+       [&](const std::string& directory, ShardReport& report) {
+         write_shard(files_, directory, shard_file_name(world_.rank()), optimizer, report);
+       });
+}
+
+void CheckpointWriter::save_values(const ParameterSource& source,
+                                   const std::vector<PlacedParameter>& parameters) {
+  save({.has_moments = false, .layout = options_.layout},
+       [&](const std::string& directory, ShardReport& report) {
+         write_values(files_, directory, shard_file_name(world_.rank()), source, parameters, world_.rank(),
+                      world_.size(), report);
+       });
+}
+
+void CheckpointWriter::save(CheckpointManifest manifest, const WriteOwn& write_own) {
+  const int64_t step = manifest.state.step;
+  const auto what = join_text("no checkpoint of step ", step);
+  const auto temporary = open_temporary(step);
   std::vector<ShardReport> reports;
   std::vector<std::string> errors;
-  for (const auto& text : world_.all_gather_bytes(write_own_files(temporary, optimizer))) {
+  for (const auto& text : world_.all_gather_bytes(write_own_files(temporary, write_own))) {
     reports.push_back(parse_report(text));
     errors.push_back(reports.back().error);
   }
@@ -70,8 +88,6 @@ void CheckpointWriter::save(const TrainState& state, const Optimizer& optimizer)
       std::all_of(errors.begin(), errors.end(), [](const auto& text) { return text.empty(); });
   if (world_.rank() == 0 && all_wrote) {
     error = error_of([&] {
-      CheckpointManifest manifest{
-          .state = state, .num_updates = optimizer.num_updates(), .layout = options_.layout};
       merge_reports(reports, manifest);
       commit(temporary, manifest);
     });
@@ -79,7 +95,7 @@ void CheckpointWriter::save(const TrainState& state, const Optimizer& optimizer)
   if (world_.rank() == 0 && !(all_wrote && error.empty())) abandon(temporary);
   refuse_failure(errors, what);
   refuse_failure(world_.all_gather_bytes(error), what);
-  if (world_.rank() == 0) tidy(state.step);
+  if (world_.rank() == 0) tidy(step);
 }
 
 // Rank 0 makes the directory; all ranks get its name.
@@ -94,19 +110,19 @@ std::string CheckpointWriter::open_temporary(int64_t step) {
   return paths.front();
 }
 
-std::string CheckpointWriter::write_own_files(const std::string& directory,
-                                              const Optimizer& optimizer) const {
+std::string CheckpointWriter::write_own_files(const std::string& directory, const WriteOwn& write_own) const {
   ShardReport report;
   report.error = error_of([&] {
-    write_shard(files_, directory, shard_file_name(world_.rank()), optimizer, report);
+    write_own(directory, report);
     if (world_.rank() != 0) return;
     write_side_file(files_, directory, kConfigName, options_.config_text, report);
     if (options_.tokenizer_path.empty()) return;
     const std::filesystem::path tokenizer(options_.tokenizer_path);
-    const auto settings = tokenizer.parent_path() / kTokenizerConfigName;
     write_side_file(files_, directory, kTokenizerName, read_text_file(tokenizer, kMaxTokenizerBytes), report);
-    if (std::filesystem::exists(settings)) {
-      write_side_file(files_, directory, kTokenizerConfigName, read_text_file(settings, kMaxTokenizerBytes), report);
+    for (const auto* name : kTokenizerSideFiles) {
+      const auto path = tokenizer.parent_path() / name;
+      if (!std::filesystem::exists(path)) continue;
+      write_side_file(files_, directory, name, read_text_file(path, kMaxTokenizerBytes), report);
     }
   });
   return print_report(report);

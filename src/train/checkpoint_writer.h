@@ -5,13 +5,18 @@
 // checkpoint loads.
 
 #include <cstdint>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "comm/communicator.h"
+#include "comm/placement.h"
+#include "model/parameter_source.h"
 #include "optim/optimizer.h"
 #include "train/checkpoint_files.h"
 #include "train/checkpoint_manifest.h"
+#include "train/checkpoint_shard.h"
 
 namespace granule {
 
@@ -26,7 +31,7 @@ struct CheckpointWriterOptions {
   int64_t most_recent_k = 3;  ///< how many stay
   CheckpointLayout layout;
   std::string config_text;     ///< kept as config.yaml, for people and tools
-  std::string tokenizer_path;  ///< copied with the tokenizer_config.json beside it; empty: none
+  std::string tokenizer_path;  ///< copied with kTokenizerSideFiles beside it; empty: none
 };
 
 class CheckpointWriter {
@@ -38,9 +43,17 @@ class CheckpointWriter {
   /// Writes step-N and points `latest` to it. Collective; throws CheckpointError.
   void save(const TrainState& state, const Optimizer& optimizer);
 
+  /// Writes step-0 of a model that comes from elsewhere, values alone, streamed. `parameters` are those of
+  /// the whole model; only what describes them is looked at. Collective; throws CheckpointError.
+  void save_values(const ParameterSource& source, const std::vector<PlacedParameter>& parameters);
+
  private:
+  /// Writes this rank's shard into the directory and adds it to the report.
+  using WriteOwn = std::function<void(const std::string& directory, ShardReport& report)>;
+  /// `manifest` is complete but for files and parameters.
+  void save(CheckpointManifest manifest, const WriteOwn& write_own);
   std::string open_temporary(int64_t step);
-  std::string write_own_files(const std::string& directory, const Optimizer& optimizer) const;
+  std::string write_own_files(const std::string& directory, const WriteOwn& write_own) const;
   void commit(const std::string& temporary, const CheckpointManifest& manifest) const;
   void tidy(int64_t step) const;
   void abandon(const std::string& temporary) const;

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "train/checkpoint_directory.h"
 
 namespace granule {
 
@@ -31,7 +32,7 @@ std::string config_path(const std::string& run_dir) { return run_dir + "/config.
 std::string checkpoints_path(const std::string& run_dir) { return run_dir + "/checkpoints"; }
 
 std::string existing_tokenizer(const std::string& directory) {
-  const auto path = directory + "/tokenizer.json";
+  const auto path = directory + "/" + kTokenizerName;
   return std::filesystem::exists(path) ? path : "";
 }
 
@@ -39,10 +40,10 @@ void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
   namespace fs = std::filesystem;
   constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
   if (!fs::exists(tokenizer)) return;
-  const auto settings = fs::path(tokenizer).replace_filename("tokenizer_config.json");
-  write_text_file_durably(run_dir + "/tokenizer.json", read_text_file(tokenizer, kMaxBytes));
-  if (fs::exists(settings)) {
-    write_text_file_durably(run_dir + "/tokenizer_config.json", read_text_file(settings.string(), kMaxBytes));
+  write_text_file_durably(run_dir + "/" + kTokenizerName, read_text_file(tokenizer, kMaxBytes));
+  for (const auto* name : kTokenizerSideFiles) {
+    const auto path = fs::path(tokenizer).replace_filename(name);
+    if (fs::exists(path)) write_text_file_durably(run_dir + "/" + name, read_text_file(path.string(), kMaxBytes));
   }
 }
 

@@ -25,7 +25,7 @@ std::string checkpoints_path(const std::string& run_dir);
 /// The tokenizer.json of a run or checkpoint directory; empty if it has none.
 std::string existing_tokenizer(const std::string& directory);
 
-/// Copies a tokenizer.json, and the tokenizer_config.json beside it, into the run; nothing if there is none.
+/// Copies a tokenizer.json, and kTokenizerSideFiles beside it, into the run; nothing if there is none.
 void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir);
 
 }  // namespace granule

@@ -5,29 +5,66 @@
 #include "ops/isa.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
+#include "train/import_model.h"
 #include "train/run_directory.h"
 
 namespace granule {
 
-TrainedModel load_trained_model(World& world, const std::string& path, const std::vector<std::string>& overrides) {
-  TrainedModel trained;
-  const auto checkpoint = open_newest_checkpoint(path, world.all(), {});
-  if (!checkpoint) throw InputError(path, "holds no checkpoint: neither a run directory nor a checkpoint of one");
-  trained.checkpoint = checkpoint->path();
-  trained.tokenizer = existing_tokenizer(checkpoint->path());
+namespace {
 
-  // The layout is this job's, not the run's; the batch must fit no layout, since nothing is trained.
-  std::vector<std::string> all_overrides{"parallel.expert=1", "parallel.data=0"};
-  all_overrides.insert(all_overrides.end(), overrides.begin(), overrides.end());
-  ConfigDocument(checkpoint->path() + "/" + kConfigName, all_overrides)
-      .read_into<RunConfig>(trained.config, [&](const RunConfig& config) { config.check_model(world.size()); });
+// The layout is this job's, not the run's; the batch must fit no layout, since nothing is trained.
+std::vector<std::string> with_own_layout(const std::vector<std::string>& overrides) {
+  std::vector<std::string> all{"parallel.expert=1", "parallel.data=0"};
+  all.insert(all.end(), overrides.begin(), overrides.end());
+  return all;
+}
 
+ConfigDocument open_hugging_face(const std::string& path, const std::vector<std::string>& overrides,
+                                 TrainedRun& run) {
+  auto directory = std::make_unique<HuggingFaceDirectory>(path);
+  const auto text = print_config(imported_config(*directory, /*run_dir=*/""));
+  run.checkpoint = path;
+  run.parameters = std::move(directory);
+  return ConfigDocument::from_text(text, path + "/" + kConfigJson, overrides);
+}
+
+ConfigDocument open_checkpoint(World& world, const std::string& path,
+                               const std::vector<std::string>& overrides, TrainedRun& run) {
+  auto checkpoint = open_newest_checkpoint(path, world.all(), {});
+  if (!checkpoint) {
+    throw InputError(path,
+                     "holds no checkpoint: neither a run directory nor a checkpoint of one nor a model of "
+                     "Hugging Face");
+  }
+  run.checkpoint = checkpoint->path();
+  run.parameters = std::make_unique<Checkpoint>(*std::move(checkpoint));
+  return ConfigDocument(run.checkpoint + "/" + kConfigName, overrides);
+}
+
+}  // namespace
+
+TrainedRun open_trained_run(World& world, const std::string& path,
+                            const std::vector<std::string>& overrides) {
+  TrainedRun run;
+  const auto all = with_own_layout(overrides);
+  const auto document = is_hugging_face_directory(path) ? open_hugging_face(path, all, run)
+                                                        : open_checkpoint(world, path, all, run);
+  document.read_into<RunConfig>(run.config,
+                                [&](const RunConfig& config) { config.check_model(world.size()); });
+  run.tokenizer = existing_tokenizer(run.checkpoint);
+  return run;
+}
+
+TrainedModel load_trained_model(World& world, const std::string& path,
+                                const std::vector<std::string>& overrides) {
+  auto run = open_trained_run(world, path, overrides);
+  TrainedModel trained{std::move(run.config), run.checkpoint, run.tokenizer, {}, {}};
   set_kernel_isa(trained.config.train.kernel_isa);
   trained.mesh = std::make_unique<Mesh>(world, trained.config.parallel);
   trained.model = std::make_unique<Transformer>(trained.config.model, trained.mesh->expert(),
                                                 trained.config.train.dtype());
-  restore_parameters(*checkpoint, trained.model->placed_parameters(), world.all());
-  log_info("loaded " + checkpoint->path());
+  restore_parameters(*run.parameters, trained.model->placed_parameters(), world.all());
+  log_info("loaded " + trained.checkpoint);
   return trained;
 }
 

@@ -1,15 +1,24 @@
 #pragma once
-// A model as a run left it: for evaluation and generation, on any number of ranks.
+// A model as a run left it: for evaluation, generation and export, on any number of ranks.
 
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "comm/mesh.h"
+#include "model/parameter_source.h"
 #include "model/transformer.h"
 #include "train/run_config.h"
 
 namespace granule {
+
+/// What is known of it before anything is built.
+struct TrainedRun {
+  RunConfig config;        ///< the run's, but for the layout
+  std::string checkpoint;  ///< directory that was opened
+  std::string tokenizer;   ///< its tokenizer.json; empty if there is none
+  std::unique_ptr<ParameterSource> parameters;
+};
 
 struct TrainedModel {
   RunConfig config;        ///< the run's, but for the layout
@@ -19,8 +28,13 @@ struct TrainedModel {
   std::unique_ptr<Transformer> model;
 };
 
-/// `path` is a run directory (its newest checkpoint is taken) or a checkpoint. Experts are on every rank unless an
-/// override says `parallel.expert=N`. Throws InputError, ConfigError. Collective over the world.
-TrainedModel load_trained_model(World& world, const std::string& path, const std::vector<std::string>& overrides);
+/// `path` is a run directory (its newest checkpoint is taken), a checkpoint, or a Hugging Face directory.
+/// Experts are on every rank unless an override says `parallel.expert=N`. Throws InputError, ConfigError.
+/// Collective over the world.
+TrainedRun open_trained_run(World& world, const std::string& path, const std::vector<std::string>& overrides);
+
+/// The same, and the model built and loaded.
+TrainedModel load_trained_model(World& world, const std::string& path,
+                                const std::vector<std::string>& overrides);
 
 }  // namespace granule

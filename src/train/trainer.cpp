@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "data/open_sources.h"
+#include "interchange/hugging_face_directory.h"
 #include "ops/isa.h"
 #include "train/checkpoint_restore.h"
 #include "train/expert_statistics.h"
@@ -82,6 +83,7 @@ void Trainer::restore() {
   auto checkpoint = open_newest_checkpoint(checkpoints_path(config_.run_dir), world_.all(),
                                            {.verify = settings.verify, .mark_bad = true});
   const bool own = checkpoint.has_value();
+  if (!own && is_hugging_face_directory(settings.load)) return start_from_hugging_face();
   if (!own && !settings.load.empty()) {
     checkpoint = open_newest_checkpoint(settings.load, world_.all(), {.verify = settings.verify});
     if (!checkpoint) throw InputError(settings.load, "holds no checkpoint (checkpoint.load)");
@@ -95,6 +97,18 @@ void Trainer::restore() {
   restore_optimizer(*checkpoint, optimizer_, world_.all());
   state_ = checkpoint->manifest().state;
   log_info(join_text("going on from ", checkpoint->path()));
+}
+
+void Trainer::start_from_hugging_face() {
+  const auto& settings = config_.checkpoint;
+  if (!settings.finetune) {
+    throw ConfigError("checkpoint.finetune", false, "but checkpoint.load = ", settings.load,
+                      " is a model of Hugging Face, which has no optimizer state to go on with; set it to true");
+  }
+  const HuggingFaceDirectory directory(settings.load);
+  check_same_model(config_.model, directory);
+  restore_masters(directory, optimizer_, world_.all());
+  log_info("starting from the parameters of " + directory.path());
 }
 
 void Trainer::prepare_log() {

@@ -41,6 +41,7 @@ class Trainer {
 
   /// The state of the run's newest checkpoint, or of what checkpoint.load names; else first values stay.
   void restore();
+  void start_from_hugging_face();
   void prepare_log();
   void describe_run();
 

@@ -18,7 +18,7 @@ def test_every_shipped_training_config_is_accepted():
 
 
 def test_every_command_explains_itself():
-    for command in ("train", "eval", "generate", "inspect", "plan", "bench"):
+    for command in ("train", "eval", "generate", "inspect", "plan", "bench", "import", "export"):
         assert command in jobs.run("--help", ranks=None).stdout
         assert "Usage" in jobs.run(command, "--help", ranks=None).stdout
 

@@ -30,9 +30,12 @@ TEST(RunDirectory, KeepsTheTokenizerAndItsSettings) {
   EXPECT_EQ(existing_tokenizer(to), "");
   write_text_file_durably(from + "/tokenizer.json", "{1}");
   write_text_file_durably(from + "/tokenizer_config.json", "{2}");
+  write_text_file_durably(from + "/chat_template.jinja", "{3}");
   keep_tokenizer(from + "/tokenizer.json", to);
   EXPECT_EQ(read_text_file(existing_tokenizer(to), 100), "{1}");
   EXPECT_EQ(read_text_file(to + "/tokenizer_config.json", 100), "{2}");
+  EXPECT_EQ(read_text_file(to + "/chat_template.jinja", 100), "{3}");
+  EXPECT_FALSE(std::filesystem::exists(to + "/merges.txt"));
 }
 
 }  // namespace

@@ -1,0 +1,46 @@
+#include "interchange/float_elements.h"
+
+#include <c10/util/BFloat16.h>
+#include <c10/util/Half.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace granule {
+
+namespace {
+
+// Calls `work` with a zero of the type that `dtype` names.
+template <class Work>
+void with_type(const std::string& dtype, const Work& work) {
+  if (dtype == "F32") return work(float());
+  if (dtype == "F16") return work(c10::Half());
+  if (dtype == "BF16") return work(c10::BFloat16());
+  CHECK(false, "dtype ", dtype);
+}
+
+}  // namespace
+
+uint64_t float_bytes(const std::string& dtype) {
+  if (dtype == "F32") return 4;
+  return dtype == "F16" || dtype == "BF16" ? 2 : 0;
+}
+
+void widen(const std::string& dtype, const void* bytes, std::span<float> values) {
+  with_type(dtype, [&](auto zero) {
+    const auto* stored = static_cast<const decltype(zero)*>(bytes);
+    std::transform(stored, stored + values.size(), values.begin(),
+                   [](auto value) { return static_cast<float>(value); });
+  });
+}
+
+void narrow(const std::string& dtype, std::span<const float> values, void* bytes) {
+  with_type(dtype, [&](auto zero) {
+    using Element = decltype(zero);
+    std::transform(values.begin(), values.end(), static_cast<Element*>(bytes),
+                   [](float value) { return static_cast<Element>(value); });
+  });
+}
+
+}  // namespace granule

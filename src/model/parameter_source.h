@@ -1,0 +1,27 @@
+#pragma once
+// Where the values of a model's parameters come from: a checkpoint, a Hugging Face directory, or one of these
+// with something added to it. Read by global name and range of elements, so that any layout takes what it
+// needs and nobody holds the whole.
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace granule {
+
+class ParameterSource {
+ public:
+  virtual ~ParameterSource() = default;
+
+  /// What messages call it.
+  virtual const std::string& path() const = 0;
+  /// Global names of all there are.
+  virtual std::vector<std::string> parameter_names() const = 0;
+  /// Null if there is no parameter of that name.
+  virtual const std::vector<int64_t>* find_shape(const std::string& name) const = 0;
+  /// The elements [begin, begin + values.size()) of a parameter that is there, row-major. Throws InputError.
+  virtual void read_values(const std::string& name, int64_t begin, std::span<float> values) const = 0;
+};
+
+}  // namespace granule

@@ -1,0 +1,106 @@
+#include "train/export_model.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/check.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strict_json.h"
+#include "data/tokenizer.h"
+#include "interchange/hugging_face_writer.h"
+#include "train/run_directory.h"
+
+namespace granule {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr char kGenerationConfig[] = "generation_config.json";
+constexpr uint64_t kMaxGenerationConfigBytes = uint64_t{1} << 20;
+
+// Tokens that begin and end a text.
+struct TextEnds {
+  std::optional<int64_t> begin;
+  std::optional<int64_t> end;
+};
+
+// A number, or the first of a list.
+std::optional<int64_t> read_id(const JsonField& config, const char* key) {
+  const auto field = config.find(key);
+  if (!field) return std::nullopt;
+  constexpr int64_t kMaxId = int64_t{1} << 24;
+  if (!field->value().is_array()) return field->integer(0, kMaxId);
+  const auto ids = field->items();
+  return ids.empty() ? std::nullopt : std::optional(ids.front().integer(0, kMaxId));
+}
+
+// As the model's own generation_config.json says, else as the tokenizer does.
+TextEnds find_text_ends(const std::string& tokenizer_path) {
+  if (tokenizer_path.empty()) return {};
+  TextEnds ends;
+  const auto path = fs::path(tokenizer_path).replace_filename(kGenerationConfig).string();
+  if (fs::exists(path)) {
+    const auto document = read_strict_json(path, kMaxGenerationConfigBytes);
+    const JsonField config(path, document);
+    ends = {read_id(config, "bos_token_id"), read_id(config, "eos_token_id")};
+  }
+  if (ends.end) return ends;
+  try {
+    Tokenizer tokenizer(tokenizer_path);
+    const auto prefix = tokenizer.encode("", {.with_template = true});
+    if (!ends.begin && prefix.size() == 1) ends.begin = prefix.front();
+    ends.end = tokenizer.end_of_document();
+  } catch (const InputError& error) {
+    log_warning(join_text("config.json says nothing of bos_token_id and eos_token_id: ", error.what()));
+  }
+  return ends;
+}
+
+void make_empty_directory(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) throw OutputError(path, "make the directory", error.value());
+  if (!fs::is_empty(path)) throw InputError(path, "is not empty; give another directory");
+}
+
+void write_generation_config(const std::string& directory, const TextEnds& ends) {
+  const auto path = directory + "/" + kGenerationConfig;
+  if (fs::exists(path)) return;
+  nlohmann::ordered_json json = {{"_from_model_config", true}};
+  if (ends.begin) json["bos_token_id"] = *ends.begin;
+  if (ends.end) json["eos_token_id"] = *ends.end;
+  write_text_file_durably(path, json.dump(2) + "\n");
+}
+
+}  // namespace
+
+std::string export_model(const TrainedRun& run, const ExportOptions& options, Communicator& world) {
+  const auto& config = run.config;
+  const auto& architecture = choose_architecture(options.model_type, config.model);
+  const auto ends = world.rank() == 0 ? find_text_ends(run.tokenizer) : TextEnds();
+  const auto& precision = options.precision.empty() ? config.train.precision : options.precision;
+  const HuggingFaceWriter writer(architecture, config.model, *run.parameters,
+                                 {.dtype = precision == "bf16" ? "BF16" : "F32",
+                                  .max_position_embeddings = config.train.seq_length,
+                                  .bos_token_id = ends.begin,
+                                  .eos_token_id = ends.end},
+                                 options.max_shard_bytes);
+  if (world.rank() == 0) make_empty_directory(options.directory);
+  world.barrier();
+  for (auto shard = static_cast<size_t>(world.rank()); shard < writer.num_shards();
+       shard += static_cast<size_t>(world.size())) {
+    writer.write_shard(options.directory, shard);
+  }
+  world.barrier();
+  if (world.rank() == 0) {
+    if (!run.tokenizer.empty()) keep_tokenizer(run.tokenizer, options.directory);
+    write_generation_config(options.directory, ends);
+    writer.write_config(options.directory);
+  }
+  return architecture.model_type;
+}
+
+}  // namespace granule

@@ -1,0 +1,47 @@
+#include "train/import_model.h"
+
+#include <memory>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "model/transformer.h"
+#include "train/checkpoint_directory.h"
+#include "train/checkpoint_writer.h"
+#include "train/run_directory.h"
+
+namespace granule {
+
+RunConfig imported_config(const HuggingFaceDirectory& directory, const std::string& run_dir) {
+  RunConfig config;
+  config.run_dir = run_dir;
+  config.model = directory.config();
+  config.train.seq_length = directory.max_position_embeddings();
+  config.train.precision = directory.dtype() == "BF16" ? "bf16" : "fp32";
+  return config;
+}
+
+void import_model(const std::string& path, const std::string& run_dir, Communicator& world) {
+  const HuggingFaceDirectory directory(path);
+  const auto config = imported_config(directory, run_dir);
+  const auto config_text = print_config(config);
+  std::unique_ptr<RunDirectory> lock;
+  if (world.rank() == 0) {
+    lock = std::make_unique<RunDirectory>(run_dir);
+    if (!list_checkpoints(checkpoints_path(run_dir)).empty()) {
+      throw InputError(run_dir, "has checkpoints already; give another run directory");
+    }
+    write_text_file_durably(config_path(run_dir), config_text);
+    keep_tokenizer(path + "/" + kTokenizerName, run_dir);
+    if (existing_tokenizer(run_dir).empty())
+      log_warning(path + " has no tokenizer.json; the run has no tokenizer");
+  }
+  world.barrier();
+  CheckpointWriter writer({.directory = checkpoints_path(run_dir),
+                           .layout = {.data = world.size()},
+                           .config_text = config_text,
+                           .tokenizer_path = existing_tokenizer(run_dir)},
+                          world);
+  writer.save_values(directory, describe_parameters(config.model, config.train.dtype()));
+}
+
+}  // namespace granule
