@@ -6,6 +6,8 @@
 #include "bench/data_cases.h"
 #include "bench/moe_cases.h"
 #include "bench/step_report.h"
+#include "bench/tokenizer_benchmark.h"
+#include "data/task_examples.h"
 
 namespace granule {
 
@@ -126,6 +128,36 @@ void add_data_options(CLI::App& command, DataArguments& arguments) {
   command.add_option("overrides", arguments.overrides, "section.key=value ...");
 }
 
+struct TokensArguments {
+  std::string tokenizer;
+  std::string texts;
+  int64_t passes = 5;
+};
+
+int bench_tokens(World& world, const TokensArguments& arguments) {
+  if (world.rank() != 0) return 0;
+  const auto result = benchmark_tokenizer(arguments.tokenizer, read_texts(arguments.texts), arguments.passes);
+  const nlohmann::ordered_json json{{"bytes", result.num_bytes},
+                                    {"tokens", result.num_tokens},
+                                    {"seconds", result.seconds},
+                                    {"mb_per_s", result.megabytes_per_second()}};
+  std::cout << json.dump() << '\n';
+  return 0;
+}
+
+void add_tokens_command(CLI::App& bench, Command& chosen) {
+  auto arguments = std::make_shared<TokensArguments>();
+  auto* tokens = bench.add_subcommand("tokens", "Encoding text on one thread, as JSON");
+  tokens->add_option("tokenizer", arguments->tokenizer, "tokenizer.json")->required();
+  tokens->add_option("texts", arguments->texts, "a .jsonl file of {\"text\": ...}; any other file is one text")
+      ->required();
+  tokens->add_option("--passes", arguments->passes, "times over all texts; the median counts")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  tokens->callback(
+      [&chosen, arguments] { chosen = [=](World& world) { return bench_tokens(world, *arguments); }; });
+}
+
 }  // namespace
 
 void add_bench_command(CLI::App& app, Command& chosen) {
@@ -144,6 +176,7 @@ void add_bench_command(CLI::App& app, Command& chosen) {
       [](World& world, const DataArguments& arguments) {
         return data_cases(world, load_run_config(arguments.config, arguments.overrides, world.size()));
       });
+  add_tokens_command(*bench, chosen);
 }
 
 }  // namespace granule

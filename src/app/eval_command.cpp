@@ -2,24 +2,42 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "base/file.h"
 #include "data/open_sources.h"
 #include "train/evaluate.h"
+#include "train/evaluation_task.h"
 #include "train/trained_model.h"
 
 namespace granule {
 
 namespace {
 
+constexpr const char* kLossTask = "loss";
+
 struct EvalArguments {
   std::string model;
   std::vector<std::string> overrides;
+  std::string task = kLossTask;
   std::vector<std::string> data;
   int64_t batch_size = 8;
+  int64_t max_length = 0;
+  int64_t max_tokens = 256;
+  std::vector<std::string> stops{"Question:", "</s>", "<|im_end|>"};
+  std::string samples;
   bool json = false;
 };
 
-int evaluate_command(World& world, const EvalArguments& arguments) {
-  auto trained = load_trained_model(world, arguments.model, arguments.overrides);
+void print_report(const nlohmann::ordered_json& report, bool as_json) {
+  if (as_json) {
+    std::cout << report.dump() << '\n';
+    return;
+  }
+  for (const auto& [name, value] : report.items()) {
+    std::cout << name << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+  }
+}
+
+void evaluate_loss(World& world, TrainedModel& trained, const EvalArguments& arguments) {
   auto& config = trained.config;
   if (!arguments.data.empty()) config.data.valid = arguments.data;
   if (!trained.tokenizer.empty()) config.data.tokenizer = trained.tokenizer;
@@ -27,7 +45,7 @@ int evaluate_command(World& world, const EvalArguments& arguments) {
                 arguments.batch_size * trained.mesh->replica().size());
   const auto bytes_V = bytes_of_tokens(trained.tokenizer, config.model.vocab_size);
   const auto result = evaluate(*trained.model, trained.mesh->replica(), loader, bytes_V);
-  if (world.rank() != 0) return 0;
+  if (world.rank() != 0) return;
 
   nlohmann::ordered_json report{{"checkpoint", trained.checkpoint},
                                 {"data", config.data.valid},
@@ -35,12 +53,39 @@ int evaluate_command(World& world, const EvalArguments& arguments) {
                                 {"loss", result.loss},
                                 {"perplexity", result.perplexity}};
   if (result.num_bytes > 0) report["bits_per_byte"] = result.bits_per_byte;
-  if (arguments.json) {
-    std::cout << report.dump() << '\n';
+  print_report(report, arguments.json);
+}
+
+void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arguments) {
+  Tokenizer tokenizer(trained.checked_tokenizer());
+  const int64_t max_length = arguments.max_length > 0 ? arguments.max_length : trained.config.train.seq_length;
+  const Examinee examinee{*trained.model,
+                          trained.mesh->replica(),
+                          tokenizer,
+                          {.max_length = max_length, .batch_size = arguments.batch_size},
+                          arguments.max_tokens,
+                          arguments.stops};
+  std::string samples;
+  for (const auto& path : arguments.data) {
+    const auto result = run_task(arguments.task, examinee, path);
+    if (world.rank() != 0) continue;
+    nlohmann::ordered_json report{{"checkpoint", trained.checkpoint}, {"task", arguments.task}, {"data", path}};
+    report.update(result.metrics);
+    print_report(report, arguments.json);
+    for (const auto& sample : result.samples) samples += sample.dump() + "\n";
+  }
+  if (world.rank() == 0 && !arguments.samples.empty()) write_text_file_durably(arguments.samples, samples);
+}
+
+int eval_command(World& world, const EvalArguments& arguments) {
+  if (arguments.task != kLossTask && arguments.data.empty()) {
+    throw UserError(ExitCode::kUsage, "--task " + arguments.task + " needs --data FILE ...: its examples");
+  }
+  auto trained = load_trained_model(world, arguments.model, arguments.overrides);
+  if (arguments.task == kLossTask) {
+    evaluate_loss(world, trained, arguments);
   } else {
-    for (const auto& [name, value] : report.items()) {
-      std::cout << name << ": " << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
-    }
+    evaluate_task(world, trained, arguments);
   }
   return 0;
 }
@@ -49,15 +94,30 @@ int evaluate_command(World& world, const EvalArguments& arguments) {
 
 void add_eval_command(CLI::App& app, Command& chosen) {
   auto arguments = std::make_shared<EvalArguments>();
-  auto* command = app.add_subcommand("eval", "Loss, perplexity and bits per byte over whole token files");
+  auto tasks = task_names();
+  tasks.insert(tasks.begin(), kLossTask);
+  auto* command = app.add_subcommand("eval", "Loss over whole token files, or a task on files of examples");
   command->add_option("model", arguments->model, "run directory or checkpoint")->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
-  command->add_option("--data", arguments->data, "token files as prefixes, or conversations as .jsonl; default: the run's validation files");
+  command->add_option("--task", arguments->task, "what is asked; docs/evaluation.md describes the tasks")
+      ->check(CLI::IsMember(tasks))
+      ->capture_default_str();
+  command->add_option("--data", arguments->data,
+                      "token files as prefixes, or conversations as .jsonl (default: the run's validation files); "
+                      "a task's files");
   command->add_option("--batch-size", arguments->batch_size, "sequences a rank runs at once")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_flag("--json", arguments->json, "print one JSON object");
-  command->callback([&chosen, arguments] { chosen = [=](World& world) { return evaluate_command(world, *arguments); }; });
+  command->add_option("--max-length", arguments->max_length,
+                      "tokens of a task's example that the model reads; default: the run's seq_length")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--max-tokens", arguments->max_tokens, "of an answer that the model writes (--task answer)")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command->add_option("--stop", arguments->stops, "texts that end such an answer")->capture_default_str();
+  command->add_option("--samples", arguments->samples, "file for a line of JSON for each of a task's examples");
+  command->add_flag("--json", arguments->json, "print JSON: an object for each task's file, one for the loss");
+  command->callback([&chosen, arguments] { chosen = [=](World& world) { return eval_command(world, *arguments); }; });
 }
 
 }  // namespace granule

@@ -1,10 +1,14 @@
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/sampling_options.h"
+#include "data/task_examples.h"
 #include "data/text_stream.h"
 #include "data/tokenizer.h"
-#include "train/generate.h"
+#include "train/batch_generator.h"
+#include "train/text_generator.h"
 #include "train/trained_model.h"
 
 namespace granule {
@@ -16,6 +20,8 @@ struct GenerateArguments {
   std::vector<std::string> overrides;
   std::string prompt;
   bool has_prompt = false;
+  std::string prompts;
+  int64_t batch_size = 8;
   SamplingConfig sampling;
 };
 
@@ -32,27 +38,61 @@ std::vector<int64_t> prompt_ids(Tokenizer& tokenizer, const std::string& prompt)
   auto ids = tokenizer.encode(prompt);
   // A text begins where another ended.
   if (ids.empty() && tokenizer.end_of_document()) ids.push_back(*tokenizer.end_of_document());
-  if (ids.empty()) throw UserError(ExitCode::kUsage, "the prompt is empty; give one with --prompt or on stdin");
+  if (ids.empty())
+    throw UserError(ExitCode::kUsage, "the prompt is empty; give one with --prompt or on stdin");
   return ids;
 }
 
-int generate_command(World& world, const GenerateArguments& arguments) {
-  const Sampler checked(arguments.sampling);
-  const auto prompt = read_prompt(world, arguments);
-  const auto trained = load_trained_model(world, arguments.model, arguments.overrides);
-  if (trained.tokenizer.empty()) throw InputError(trained.checkpoint, "has no tokenizer.json to write text with");
-  Tokenizer tokenizer(trained.tokenizer);
+std::vector<int64_t> stop_ids(const Tokenizer& tokenizer) {
+  const auto id = tokenizer.end_of_document();
+  return id ? std::vector<int64_t>{*id} : std::vector<int64_t>{};
+}
+
+void generate_one(World& world, const TrainedModel& trained, Tokenizer& tokenizer,
+                  const GenerateArguments& arguments, const std::string& prompt) {
   TextStream text(tokenizer);
   const auto show = [&](const std::string& piece) {
     if (world.rank() == 0) std::cout << piece << std::flush;
   };
   show(prompt);
-  generate(*trained.model, world.all(), prompt_ids(tokenizer, prompt), arguments.sampling,
-           tokenizer.end_of_document().value_or(-1), [&](int64_t id) {
-             show(text.push(id));
-             return true;
-           });
+  const auto ids = prompt_ids(tokenizer, prompt);
+  TextGenerator generator(*trained.model, world.all(),
+                          static_cast<int64_t>(ids.size()) + arguments.sampling.max_tokens);
+  generator.generate(ids, arguments.sampling, stop_ids(tokenizer), [&](int64_t id) {
+    show(text.push(id));
+    return true;
+  });
   show(text.finish() + "\n");
+}
+
+void generate_batch(World& world, const TrainedModel& trained, Tokenizer& tokenizer,
+                    const GenerateArguments& arguments) {
+  const auto prompts = read_prompts(arguments.prompts);
+  std::vector<std::vector<int64_t>> ids;
+  for (const auto& prompt : prompts) ids.push_back(prompt_ids(tokenizer, prompt));
+  const auto answers = generate_all(*trained.model, trained.mesh->replica(), ids,
+                                    {.sampling = arguments.sampling,
+                                     .batch_size = arguments.batch_size,
+                                     .stop_ids = stop_ids(tokenizer),
+                                     .goes_on = {}});
+  if (world.rank() != 0) return;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    const nlohmann::ordered_json line{{"prompt", prompts[i]}, {"text", readable_text(tokenizer, answers[i])}};
+    std::cout << line.dump() << '\n';
+  }
+}
+
+int generate_command(World& world, const GenerateArguments& arguments) {
+  check_sampling(arguments.sampling);
+  const bool many = !arguments.prompts.empty();
+  const auto prompt = many ? "" : read_prompt(world, arguments);
+  const auto trained = load_trained_model(world, arguments.model, arguments.overrides);
+  Tokenizer tokenizer(trained.checked_tokenizer());
+  if (many) {
+    generate_batch(world, trained, tokenizer, arguments);
+  } else {
+    generate_one(world, trained, tokenizer, arguments, prompt);
+  }
   return 0;
 }
 
@@ -60,19 +100,20 @@ int generate_command(World& world, const GenerateArguments& arguments) {
 
 void add_generate_command(CLI::App& app, Command& chosen) {
   auto arguments = std::make_shared<GenerateArguments>();
-  auto& sampling = arguments->sampling;
-  auto* command = app.add_subcommand("generate", "Text from a trained model, token by token");
+  auto* command =
+      app.add_subcommand("generate", "Text from a trained model: one streamed, or many in batches");
   command->add_option("model", arguments->model, "run directory or checkpoint")->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
   auto* prompt = command->add_option("--prompt", arguments->prompt, "text to go on from; default: stdin");
-  command->add_option("--max-tokens", sampling.max_tokens, "tokens to make")
-      ->check(CLI::NonNegativeNumber)
+  command
+      ->add_option("--prompts", arguments->prompts,
+                   "many: a .jsonl file of {\"prompt\": ...}, any other file has one on each line; a line of "
+                   "JSON for each")
+      ->excludes(prompt);
+  command->add_option("--batch-size", arguments->batch_size, "of --prompts, texts a rank writes at once")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--temperature", sampling.temperature, "0: always the likeliest token")->capture_default_str();
-  command->add_option("--top-k", sampling.top_k, "only the k likeliest; 0: all")->capture_default_str();
-  command->add_option("--top-p", sampling.top_p, "only the likeliest that together reach this probability")
-      ->capture_default_str();
-  command->add_option("--seed", sampling.seed, "of the draws")->capture_default_str();
+  add_sampling_options(*command, arguments->sampling);
   command->callback([&chosen, arguments, prompt] {
     arguments->has_prompt = prompt->count() > 0;
     chosen = [=](World& world) { return generate_command(world, *arguments); };

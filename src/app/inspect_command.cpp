@@ -1,7 +1,9 @@
 #include <iostream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "base/strict_json.h"
 #include "data/loader.h"
 #include "data/open_sources.h"
 #include "data/summary.h"
@@ -57,16 +59,39 @@ void add_data_command(CLI::App& inspect, Command& chosen) {
   });
 }
 
+struct TokensArguments {
+  std::string tokenizer;
+  bool lines = false;
+  bool with_template = false;
+  bool plain = false;
+};
+
+void inspect_tokens(const TokensArguments& arguments) {
+  Tokenizer tokenizer(arguments.tokenizer);
+  const EncodeOptions options{.with_template = arguments.with_template, .with_special = !arguments.plain};
+  if (!arguments.lines) {
+    const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
+    std::cout << tokens_as_json(tokenizer, text, options) << '\n';
+    return;
+  }
+  int64_t number = 1;
+  for (std::string line; std::getline(std::cin, line); ++number) {
+    const auto place = join_text("stdin:", number);
+    const auto text = parse_strict_json(line, place);
+    std::cout << tokens_as_json(tokenizer, JsonField(place, text, "(line)").text(), options) << '\n';
+  }
+}
+
 void add_tokens_command(CLI::App& inspect, Command& chosen) {
-  auto path = std::make_shared<std::string>();
+  auto arguments = std::make_shared<TokensArguments>();
   auto* command = inspect.add_subcommand("tokens", "How a tokenizer sees the text on stdin, as JSON");
-  command->add_option("tokenizer", *path, "tokenizer.json")->required();
-  command->callback([&chosen, path] {
+  command->add_option("tokenizer", arguments->tokenizer, "tokenizer.json")->required();
+  command->add_flag("--lines", arguments->lines, "stdin is a JSON string on each line, each a text of its own");
+  command->add_flag("--template", arguments->with_template, "with what the tokenizer puts around a text");
+  command->add_flag("--plain", arguments->plain, "names of special tokens are text");
+  command->callback([&chosen, arguments] {
     chosen = [=](World& world) {
-      if (world.rank() != 0) return 0;
-      Tokenizer tokenizer(*path);
-      const std::string text{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-      std::cout << tokens_as_json(tokenizer, text) << '\n';
+      if (world.rank() == 0) inspect_tokens(*arguments);
       return 0;
     };
   });

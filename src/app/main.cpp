@@ -24,6 +24,7 @@ int run_command_line(int argc, char** argv, World& world) {
   add_train_command(app, chosen);
   add_eval_command(app, chosen);
   add_generate_command(app, chosen);
+  add_chat_command(app, chosen);
   add_inspect_command(app, chosen);
   add_plan_command(app, chosen);
   add_bench_command(app, chosen);

@@ -19,4 +19,8 @@ std::string TextStream::finish() {
   return replace_invalid_utf8(std::exchange(pending_, ""));
 }
 
+std::string readable_text(const Tokenizer& tokenizer, const std::vector<int64_t>& ids) {
+  return replace_invalid_utf8(tokenizer.decode(ids, /*skip_special=*/true));
+}
+
 }  // namespace granule

@@ -24,4 +24,7 @@ class TextStream {
   std::string pending_;
 };
 
+/// The whole text of `ids` at once, without special tokens.
+std::string readable_text(const Tokenizer& tokenizer, const std::vector<int64_t>& ids);
+
 }  // namespace granule

@@ -45,7 +45,9 @@ Tokenizer::Tokenizer(const std::string& path, TokenizerFile file)
   };
   end_of_document_ =
       configured.eos ? added_id("eos_token", *configured.eos) : find_added(std::string(kEndOfDocument));
-  if (prefix_.empty() && configured.bos_prefix) prefix_ = {added_id("bos_token", *configured.bos_prefix)};
+  if (configured.bos) begin_of_document_ = added_id("bos_token", *configured.bos);
+  if (prefix_.empty() && configured.bos_prefix && begin_of_document_) prefix_ = {*begin_of_document_};
+  if (!begin_of_document_ && !prefix_.empty()) begin_of_document_ = prefix_.front();
 }
 
 void Tokenizer::fill_texts(const TokenizerFile& file) {

@@ -51,6 +51,9 @@ class Tokenizer {
   std::vector<std::string> added_names() const;
   /// What `with_template` puts before a text: usually the token that begins one, or nothing.
   const std::vector<int64_t>& text_prefix() const { return prefix_; }
+  /// The token that begins a text: bos_token of the tokenizer_config.json beside the file, else the first of
+  /// `text_prefix`; nothing for many.
+  std::optional<int64_t> begin_of_document() const { return begin_of_document_; }
   /// The token that ends a document: eos_token of the tokenizer_config.json beside the file, else
   /// <|endoftext|>.
   std::optional<int64_t> end_of_document() const { return end_of_document_; }
@@ -68,6 +71,7 @@ class Tokenizer {
   std::string text_;                  // of all tokens, back to back
   std::vector<uint32_t> text_begin_;  // by id, one more than ids
   std::vector<bool> special_;         // by id
+  std::optional<int64_t> begin_of_document_;
   std::optional<int64_t> end_of_document_;
 };
 

@@ -260,9 +260,9 @@ ConfiguredTokens read_configured_tokens(const std::string& tokenizer_path) {
     if (!token) return std::nullopt;
     return token->value().is_object() ? (*token)["content"].text() : token->text();
   };
-  ConfiguredTokens tokens{.eos = content_of("eos_token"), .bos_prefix = std::nullopt};
-  if (top.boolean_or("add_bos_token", false)) tokens.bos_prefix = content_of("bos_token");
-  return tokens;
+  return {.eos = content_of("eos_token"),
+          .bos = content_of("bos_token"),
+          .bos_prefix = top.boolean_or("add_bos_token", false)};
 }
 
 }  // namespace granule

@@ -27,8 +27,9 @@ TokenizerFile read_tokenizer_file(const std::string& path);
 
 /// What the tokenizer_config.json beside a tokenizer.json says of special tokens.
 struct ConfiguredTokens {
-  std::optional<std::string> eos;         ///< eos_token
-  std::optional<std::string> bos_prefix;  ///< bos_token, if add_bos_token asks for it before every text
+  std::optional<std::string> eos;  ///< eos_token
+  std::optional<std::string> bos;  ///< bos_token
+  bool bos_prefix = false;         ///< add_bos_token: bos_token goes before every text
 };
 
 /// Nothing if there is no such file. Throws InputError if it is damaged.

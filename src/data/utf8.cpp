@@ -65,6 +65,30 @@ size_t complete_utf8_size(std::string_view text) {
   return text.size();
 }
 
+int64_t count_characters(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), [](char byte) { return (byte & 0xC0) != 0x80; });
+}
+
+bool is_white_space(uint32_t code_point) {
+  if (code_point < 0x80)
+    return code_point == ' ' || (code_point >= 9 && code_point <= 13) ||
+           (code_point >= 0x1C && code_point <= 0x1F);
+  return code_point == 0x85 || code_point == 0xA0 || code_point == 0x1680 ||
+         (code_point >= 0x2000 && code_point <= 0x200A) || code_point == 0x2028 || code_point == 0x2029 ||
+         code_point == 0x202F || code_point == 0x205F || code_point == 0x3000;
+}
+
+size_t trailing_white_space(std::string_view text) {
+  size_t kept = text.size();
+  while (kept > 0) {
+    size_t begin = kept - 1;
+    while (begin > 0 && (text[begin] & 0xC0) == 0x80) --begin;
+    if (!is_white_space(first_character(text.substr(begin)).code_point)) break;
+    kept = begin;
+  }
+  return text.size() - kept;
+}
+
 void append_utf8(uint32_t code_point, std::string& text) {
   const auto put = [&](uint32_t byte) { text += static_cast<char>(byte); };
   const auto tail = [&](int shift) { put(0x80 | (code_point >> shift & 0x3F)); };

@@ -26,6 +26,14 @@ std::string replace_invalid_utf8(std::string_view text);
 /// Bytes at the front that end with a whole character (or a sequence that no further byte can mend).
 size_t complete_utf8_size(std::string_view text);
 
+/// Code points of valid text.
+int64_t count_characters(std::string_view text);
+
+/// Whether Unicode (and Python's str.isspace) calls it white space.
+bool is_white_space(uint32_t code_point);
+/// Bytes at the end of valid text that are white space.
+size_t trailing_white_space(std::string_view text);
+
 void append_utf8(uint32_t code_point, std::string& text);
 
 }  // namespace granule

@@ -23,14 +23,12 @@ at::Tensor Attention::forward(const at::Tensor& x_TD, const SequenceLayout& layo
   return output_->forward(mixed_BSHd.reshape({layout.num_tokens(), -1}));
 }
 
-at::Tensor Attention::forward_cached(const at::Tensor& x_TD, const SequenceLayout& layout,
-                                     KeyValueCache& cache) const {
-  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, layout);
-  const bool first = !cache.key_BPGd.defined();
-  cache.key_BPGd = first ? key_BSGd : at::cat({cache.key_BPGd, key_BSGd}, 1);
-  cache.value_BPGd = first ? value_BSGd : at::cat({cache.value_BPGd, value_BSGd}, 1);
-  const auto mixed_BSHd = cached_attention(query_BSHd, cache.key_BPGd, cache.value_BPGd);
-  return output_->forward(mixed_BSHd.reshape({layout.num_tokens(), -1}));
+at::Tensor Attention::forward_cached(const at::Tensor& x_TD, const CacheStep& step, int64_t layer,
+                                     GenerationCache& cache) const {
+  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, step.layout);
+  const auto all = cache.append(layer, step, key_BSGd, value_BSGd);
+  const auto mixed_BSHd = cached_attention(query_BSHd, all.key_RPGd, all.value_RPGd, step.sees_B1SP);
+  return output_->forward(mixed_BSHd.reshape({step.layout.num_tokens(), -1}));
 }
 
 Attention::Heads Attention::project(const at::Tensor& x_TD, const SequenceLayout& layout) const {

@@ -7,25 +7,21 @@
 #include <memory>
 
 #include "model/forward_context.h"
+#include "model/generation_cache.h"
 #include "model/linear.h"
 #include "model/model_config.h"
 #include "ops/rotary.h"
 
 namespace granule {
 
-/// Keys and values of the tokens seen so far, one layer's.
-struct KeyValueCache {
-  at::Tensor key_BPGd;  ///< [B, positions so far, key heads, head_dim]; undefined before the first token
-  at::Tensor value_BPGd;
-};
-
 class Attention : public torch::nn::Module {
  public:
   Attention(const ModelConfig& config, at::TensorOptions options);
 
   at::Tensor forward(const at::Tensor& x_TD, const SequenceLayout& layout) const;
-  /// Without gradients: the layout's positions follow those in `cache`, which grows by them.
-  at::Tensor forward_cached(const at::Tensor& x_TD, const SequenceLayout& layout, KeyValueCache& cache) const;
+  /// Without gradients: the tokens of `step` follow those in layer `layer` of `cache`, which takes them in.
+  at::Tensor forward_cached(const at::Tensor& x_TD, const CacheStep& step, int64_t layer,
+                            GenerationCache& cache) const;
 
  private:
   struct Heads {

@@ -5,7 +5,8 @@
 namespace granule {
 
 Block::Block(const ModelConfig& config, int64_t layer, Communicator& expert_group, at::TensorOptions options,
-             at::TensorOptions fp32_options) {
+             at::TensorOptions fp32_options)
+    : layer_(layer) {
   const auto norm = [&] {
     return std::make_shared<RmsNorm>(config.hidden_size, config.rms_norm_eps, fp32_options);
   };
@@ -26,10 +27,10 @@ MoeOutput Block::forward(const at::Tensor& x_TD, const ForwardContext& context,
   return transform(h_TD, context, replay);
 }
 
-at::Tensor Block::forward_cached(const at::Tensor& x_TD, const ForwardContext& context,
-                                 KeyValueCache& cache) const {
-  const auto h_TD = x_TD + attention_->forward_cached(attention_norm_->forward(x_TD), context.layout, cache);
-  return transform(h_TD, context, {}).y_TD;
+at::Tensor Block::forward_cached(const at::Tensor& x_TD, const CacheStep& step,
+                                 GenerationCache& cache) const {
+  const auto h_TD = x_TD + attention_->forward_cached(attention_norm_->forward(x_TD), step, layer_, cache);
+  return transform(h_TD, ForwardContext{step.layout}, {}).y_TD;
 }
 
 MoeOutput Block::transform(const at::Tensor& x_TD, const ForwardContext& context,

@@ -23,14 +23,14 @@ class Block : public torch::nn::Module {
   MoeOutput forward(const at::Tensor& x_TD, const ForwardContext& context,
                     const RoutingDecision& replay) const;
   /// Without gradients, for generation.
-  at::Tensor forward_cached(const at::Tensor& x_TD, const ForwardContext& context,
-                            KeyValueCache& cache) const;
+  at::Tensor forward_cached(const at::Tensor& x_TD, const CacheStep& step, GenerationCache& cache) const;
 
  private:
   /// The second half: x plus what the feed-forward or the experts make of it.
   MoeOutput transform(const at::Tensor& x_TD, const ForwardContext& context,
                       const RoutingDecision& replay) const;
 
+  int64_t layer_;
   std::shared_ptr<RmsNorm> attention_norm_, transform_norm_;
   std::shared_ptr<Attention> attention_;
   std::shared_ptr<FeedForward> dense_;  // one of these two

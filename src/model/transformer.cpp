@@ -80,18 +80,23 @@ at::Tensor Transformer::token_losses(const at::Tensor& hidden_TD, const at::Tens
   return cross_entropy(hidden_TD, head_VD(), label_T, mask_T);
 }
 
-at::Tensor Transformer::next_logits(const at::Tensor& token_BS, GenerationCache& cache) const {
+at::Tensor Transformer::logits(const at::Tensor& hidden_ND) const {
   const at::NoGradGuard no_grad;
-  const auto [B, S] = get_shape<2>(token_BS);
-  cache.resize(blocks_.size());
-  const int64_t seen = cache[0].key_BPGd.defined() ? cache[0].key_BPGd.size(1) : 0;
-  ForwardContext context;
-  context.layout = SequenceLayout::rows(B, S, seen);
-  context.layout.token_T = token_BS.flatten();
-  auto x_TD = at::embedding(embedding_VD_, token_BS.flatten());
-  for (size_t i = 0; i < blocks_.size(); ++i) x_TD = blocks_[i]->forward_cached(x_TD, context, cache[i]);
-  const auto last_BD = x_TD.view({B, S, -1}).select(1, S - 1);
-  return at::linear(final_norm_->forward(last_BD), head_VD()).to(at::kFloat);
+  return at::linear(hidden_ND, head_VD()).to(at::kFloat);
+}
+
+GenerationCache Transformer::make_cache(int64_t num_rows, int64_t capacity) const {
+  return GenerationCache(config_, num_rows, capacity, embedding_VD_.options().requires_grad(false));
+}
+
+at::Tensor Transformer::next_logits(const at::Tensor& token_BS, std::span<const int64_t> count_B,
+                                    GenerationCache& cache) const {
+  const at::NoGradGuard no_grad;
+  auto step = cache.extend(count_B, token_BS.size(1));
+  step.layout.token_T = token_BS.flatten();
+  auto x_TD = at::embedding(embedding_VD_, step.layout.token_T);
+  for (const auto& block : blocks_) x_TD = block->forward_cached(x_TD, step, cache);
+  return logits(final_norm_->forward(x_TD.index_select(0, step.last_B)));
 }
 
 const at::Tensor& Transformer::head_VD() const {

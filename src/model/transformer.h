@@ -6,15 +6,14 @@
 #include <torch/nn/module.h>
 
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "comm/placement.h"
 #include "model/block.h"
+#include "model/generation_cache.h"
 
 namespace granule {
-
-/// One cache a block.
-using GenerationCache = std::vector<KeyValueCache>;
 
 struct TransformerOutput {
   at::Tensor hidden_TD;     ///< after the final norm
@@ -35,8 +34,15 @@ class Transformer : public torch::nn::Module {
   /// Cross-entropy of each label, fp32 [T], 0 where `mask_T` is false.
   at::Tensor token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
                           const at::Tensor& mask_T) const;
-  /// Logits of the last of `token_BS`, fp32 [B, V]; without gradients. Collective over the expert group.
-  at::Tensor next_logits(const at::Tensor& token_BS, GenerationCache& cache) const;
+  /// fp32 [N, V]; without gradients.
+  at::Tensor logits(const at::Tensor& hidden_ND) const;
+  /// For `num_rows` texts of at most `capacity` tokens each.
+  GenerationCache make_cache(int64_t num_rows, int64_t capacity) const;
+  /// The first `count_B[b]` ids of a row of `token_BS` (one at least; the others are padding) go on from what
+  /// `cache` has of that row and are taken in. Logits after the last of each row, fp32 [B, V]; without
+  /// gradients. Collective over the expert group.
+  at::Tensor next_logits(const at::Tensor& token_BS, std::span<const int64_t> count_B,
+                         GenerationCache& cache) const;
 
   /// Every parameter with placement and global names, in a fixed order.
   std::vector<PlacedParameter> placed_parameters() const;

@@ -184,12 +184,21 @@ at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, 
   return masked_attention(q_BSHd, k_BSGd, v_BSGd, sees);
 }
 
-at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, const at::Tensor& v_BPGd) {
+at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, const at::Tensor& v_BPGd,
+                            const at::Tensor& sees_B1SP) {
   check_heads(q_BSHd, k_BPGd, v_BPGd);
-  const int64_t S = q_BSHd.size(1), P = k_BPGd.size(1);
-  CHECK(S <= P, "queries of ", S, " tokens, keys of ", P);
+  const auto [B, S, H, dim] = get_shape<4>(q_BSHd);
+  const int64_t P = k_BPGd.size(1), G = k_BPGd.size(2);
+  CHECK(sees_B1SP.sizes() == (at::IntArrayRef{B, 1, S, P}), "mask of ", sees_B1SP.sizes());
   const at::NoGradGuard no_gradients;
-  return masked_attention(q_BSHd, k_BPGd, v_BPGd, at::ones({S, P}, at::kBool).tril(P - S));
+  // The queries that share a key head become rows of one: keys and values are read where they are, not
+  // copied.
+  const int64_t R = H / G;
+  const auto q_BGQd = q_BSHd.reshape({B, S, G, R, dim}).permute({0, 2, 3, 1, 4}).reshape({B, G, R * S, dim});
+  const auto sees_B1QP = sees_B1SP.repeat({1, 1, R, 1});
+  const auto mixed_BGQd =
+      at::scaled_dot_product_attention(q_BGQd, k_BPGd.transpose(1, 2), v_BPGd.transpose(1, 2), sees_B1QP);
+  return mixed_BGQd.reshape({B, G, R, S, dim}).permute({0, 3, 1, 2, 4}).reshape({B, S, H, dim});
 }
 
 }  // namespace granule

@@ -12,8 +12,10 @@ namespace granule {
 at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, const at::Tensor& v_BSGd,
                             const at::Tensor& segment_BS);
 
-/// The last `q_BSHd.size(1)` tokens of sequences of P tokens whose keys and values are `k_BPGd`, `v_BPGd`;
-/// no gradients. For generation with a key-value cache.
-at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, const at::Tensor& v_BPGd);
+/// Queries of some tokens of sequences of which keys and values `k_BPGd`, `v_BPGd` [B, P, G, d] are kept;
+/// `sees_B1SP` (bool) tells which of its row's P a query sees, one at least. No gradients. For generation
+/// with a key-value cache.
+at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, const at::Tensor& v_BPGd,
+                            const at::Tensor& sees_B1SP);
 
 }  // namespace granule

@@ -10,6 +10,11 @@
 
 namespace granule {
 
+const std::string& TrainedModel::checked_tokenizer() const {
+  if (tokenizer.empty()) throw InputError(checkpoint, "has no tokenizer.json to read and write text with");
+  return tokenizer;
+}
+
 namespace {
 
 // The layout is this job's, not the run's; the batch must fit no layout, since nothing is trained.

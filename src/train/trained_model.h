@@ -26,6 +26,9 @@ struct TrainedModel {
   std::string tokenizer;   ///< its tokenizer.json; empty if there is none
   std::unique_ptr<Mesh> mesh;
   std::unique_ptr<Transformer> model;
+
+  /// `tokenizer`; throws InputError if there is none.
+  const std::string& checked_tokenizer() const;
 };
 
 /// `path` is a run directory (its newest checkpoint is taken), a checkpoint, or a Hugging Face directory.

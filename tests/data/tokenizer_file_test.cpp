@@ -191,11 +191,12 @@ TEST_F(TokenizerFileTest, ReadsTheTokensConfiguredBesideIt) {
   directory_.write_bytes("tokenizer_config.json",
                          R"({"eos_token": "</s>", "bos_token": {"content": "<s>"}})");
   EXPECT_EQ(read_configured_tokens(path).eos, "</s>");
-  EXPECT_EQ(read_configured_tokens(path).bos_prefix, std::nullopt);
+  EXPECT_EQ(read_configured_tokens(path).bos, "<s>");
+  EXPECT_FALSE(read_configured_tokens(path).bos_prefix);
   directory_.write_bytes("tokenizer_config.json",
                          R"({"add_bos_token": true, "bos_token": {"content": "<s>"}})");
   EXPECT_EQ(read_configured_tokens(path).eos, std::nullopt);
-  EXPECT_EQ(read_configured_tokens(path).bos_prefix, "<s>");
+  EXPECT_TRUE(read_configured_tokens(path).bos_prefix);
   directory_.write_bytes("tokenizer_config.json", R"({"eos_token": 3})");
   EXPECT_NE(input_error_of([&] { read_configured_tokens(path); }).find("field eos_token is 3, expected text"),
             std::string::npos);

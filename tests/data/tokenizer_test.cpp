@@ -164,6 +164,10 @@ TEST_F(TokenizerTest, BeginsATextAsTheConfigBesideSays) {
   auto file = small_tokenizer();
   file["added_tokens"].push_back({{"id", 260}, {"content", "<s>"}, {"special", true}});
   EXPECT_TRUE(open(file).text_prefix().empty());
+  EXPECT_EQ(open(file).begin_of_document(), std::nullopt);
+  directory_.write_bytes("tokenizer_config.json", R"({"bos_token": "<s>"})");
+  EXPECT_TRUE(open(file).text_prefix().empty());
+  EXPECT_EQ(open(file).begin_of_document(), 260);
   directory_.write_bytes("tokenizer_config.json", R"({"add_bos_token": true, "bos_token": "<s>"})");
   EXPECT_EQ(open(file).encode("y", {.with_template = true}), (std::vector<int64_t>{260, 'y'}));
   EXPECT_EQ(open(file).added_names(), (std::vector<std::string>{"<|endoftext|>", "<s>"}));

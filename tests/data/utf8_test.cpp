@@ -47,5 +47,24 @@ TEST(Utf8, FindsTheEndOfTheLastWholeCharacter) {
   EXPECT_EQ(complete_utf8_size("a\xe2\x28"), 3u);
 }
 
+TEST(Utf8, CountsCharactersAndKnowsWhiteSpace) {
+  EXPECT_EQ(count_characters("a\u00e9\u20ac\U0001F600"), 4);
+  EXPECT_EQ(count_characters(""), 0);
+  // As Python's str.isspace says of every code point below U+3100.
+  std::vector<uint32_t> spaces;
+  for (uint32_t code_point = 0; code_point < 0x3100; ++code_point) {
+    if (is_white_space(code_point)) spaces.push_back(code_point);
+  }
+  const std::vector<uint32_t> expected{0x9,    0xA,    0xB,    0xC,    0xD,    0x1C,   0x1D,   0x1E,
+                                       0x1F,   0x20,   0x85,   0xA0,   0x1680, 0x2000, 0x2001, 0x2002,
+                                       0x2003, 0x2004, 0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200A,
+                                       0x2028, 0x2029, 0x202F, 0x205F, 0x3000};
+  EXPECT_EQ(spaces, expected);
+  EXPECT_EQ(trailing_white_space("a\u00e9 \u3000\n"), 5u);
+  EXPECT_EQ(trailing_white_space("\u00e9"), 0u);
+  EXPECT_EQ(trailing_white_space(" \t"), 2u);
+  EXPECT_EQ(trailing_white_space(""), 0u);
+}
+
 }  // namespace
 }  // namespace granule

@@ -53,11 +53,12 @@ logger:
 """
 
 
-def make_data(directory: Path) -> Path:
-    """Byte-level token files of this repository's documents: no training of a vocabulary, no network."""
+def make_data(directory: Path, *vocabulary: str) -> Path:
+    """Token files of this repository's documents, of bytes if nothing else is asked for: no training of a vocabulary,
+    no network."""
     sources = [str(path) for path in sorted((ROOT / "docs").glob("*.md"))] + [str(ROOT / "src" / "README.md")]
-    subprocess.run([sys.executable, str(ROOT / "data" / "prepare.py"), "--output", str(directory), "--bytes",
-                    "--valid-fraction", "0.3", "--text", *sources], check=True, capture_output=True)
+    subprocess.run([sys.executable, str(ROOT / "data" / "prepare.py"), "--output", str(directory),
+                    "--valid-fraction", "0.3", *(vocabulary or ["--bytes"]), "--text", *sources], check=True, capture_output=True)
     return directory
 
 

@@ -96,10 +96,10 @@ TEST(Transformer, HashRoutersSeeTheIdsOfTheirTokens) {
     const auto& chosen_E = statistics[static_cast<size_t>(layer - 1)].chosen_E;
     EXPECT_EQ(chosen_E[table_V[5].item<int64_t>()].item<int64_t>(), 4);
   }
-  GenerationCache cache;
-  model.next_logits(token_BS.narrow(1, 0, 3), cache);
+  auto cache = model.make_cache(1, 4);
+  model.next_logits(token_BS.narrow(1, 0, 3), {{3}}, cache);
   const auto logit_BSV = at::linear(hidden_TD, parameters["lm_head.weight"]).view({1, 4, -1});
-  EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 3, 1), cache), logit_BSV.select(1, 3), 1e-5);
+  EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 3, 1), {{1}}, cache), logit_BSV.select(1, 3), 1e-5);
 }
 
 TEST(Transformer, FirstValuesHangOnSeedNameAndElementAlone) {
@@ -155,10 +155,20 @@ TEST(Transformer, CachedGenerationEqualsTheWholeForwardPass) {
     const auto hidden_TD = model.forward(token_BS, {SequenceLayout::rows(2, 6)}).hidden_TD;
     const auto logit_BSV = at::linear(hidden_TD, head_VD).view({2, 6, -1});
 
-    GenerationCache cache;
-    EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 0, 4), cache), logit_BSV.select(1, 3), 1e-5);
-    EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 4, 1), cache), logit_BSV.select(1, 4), 1e-5);
-    EXPECT_TENSOR_NEAR(model.next_logits(token_BS.narrow(1, 5, 1), cache), logit_BSV.select(1, 5), 1e-5);
+    // The first row is one token behind the second all the way; its padding means nothing.
+    auto cache = model.make_cache(2, 6);
+    const std::vector<int64_t> first{3, 4}, next{1, 1}, last{2, 1};
+    const auto expect = [&](const at::Tensor& logit_BV, int64_t first_place, int64_t second_place) {
+      EXPECT_TENSOR_NEAR(logit_BV[0], logit_BSV[0][first_place], 1e-5);
+      EXPECT_TENSOR_NEAR(logit_BV[1], logit_BSV[1][second_place], 1e-5);
+    };
+    auto token_BS4 = token_BS.narrow(1, 0, 4).clone();
+    token_BS4[0][3] = 0;
+    expect(model.next_logits(token_BS4, first, cache), 2, 3);
+    expect(model.next_logits(at::stack({token_BS[0][3], token_BS[1][4]}).view({2, 1}), next, cache), 3, 4);
+    expect(
+        model.next_logits(at::stack({token_BS[0].narrow(0, 4, 2), token_BS[1][5].expand({2})}), last, cache),
+        5, 5);
   }
 }
 

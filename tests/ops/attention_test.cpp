@@ -65,7 +65,15 @@ TEST_P(AttentionOfDtype, CachedEqualsTheNaiveLoop) {
     const auto q = at::randn({2, S, 6, 16}).to(dtype);
     const auto k = at::randn({2, P, 2, 16}).to(dtype), v = at::randn({2, P, 2, 16}).to(dtype);
     const auto expected = naive_attention(q, k, v, {}, at::zeros_like(q));
-    EXPECT_TENSOR_NEAR(cached_attention(q, k, v), expected.out_BSHd, tolerance);
+    const auto sees_B1SP = at::ones({2, 1, S, P}, at::kBool).tril(P - S);
+    EXPECT_TENSOR_NEAR(cached_attention(q, k, v, sees_B1SP), expected.out_BSHd, tolerance);
+    // Keys that no query sees may follow.
+    const auto longer = [&](const at::Tensor& x_BPGd) {
+      return at::cat({x_BPGd, x_BPGd}, 1).narrow(1, 0, P + 1);
+    };
+    const auto sees_less_B1SP = at::constant_pad_nd(sees_B1SP, {0, 1}, false);
+    EXPECT_TENSOR_NEAR(cached_attention(q, longer(k), longer(v), sees_less_B1SP), expected.out_BSHd,
+                       tolerance);
   }
 }
 

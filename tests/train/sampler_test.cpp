@@ -1,4 +1,4 @@
-#include "train/generate.h"
+#include "train/sampler.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -6,12 +6,13 @@
 #include <map>
 
 #include "base/check.h"
-#include "tests/support/small_model.h"
 
 namespace granule {
 namespace {
 
-at::Tensor logits_of(const std::vector<double>& probabilities) { return at::tensor(probabilities).log(); }
+at::Tensor logits_of(const std::vector<double>& probabilities) {
+  return at::tensor(probabilities).log();
+}
 
 std::map<int64_t, int> draws(const SamplingConfig& config, const at::Tensor& logit_V, int count) {
   Sampler sampler(config);
@@ -42,37 +43,24 @@ TEST(Sampler, KeepsToTheLikeliestAndToTheNucleus) {
 
 TEST(Sampler, RepeatsWithItsSeed) {
   const auto logit_V = at::zeros({50});
-  Sampler first({.seed = 4}), second({.seed = 4}), other({.seed = 5});
-  std::vector<int64_t> a, b, c;
+  Sampler first({.seed = 4}), second({.seed = 4}), other({.seed = 5}), other_text({.seed = 4}, 1);
+  std::vector<int64_t> a, b, c, d;
   for (int i = 0; i < 20; ++i) {
     a.push_back(first.choose(logit_V));
     b.push_back(second.choose(logit_V));
     c.push_back(other.choose(logit_V));
+    d.push_back(other_text.choose(logit_V));
   }
   EXPECT_EQ(a, b);
   EXPECT_NE(a, c);
+  EXPECT_NE(a, d);
 }
 
 TEST(Sampler, RefusesWhatIsOutOfRange) {
-  EXPECT_THROW(Sampler({.temperature = -1}), ConfigError);
-  EXPECT_THROW(Sampler({.top_k = -1}), ConfigError);
-  EXPECT_THROW(Sampler({.top_p = 0}), ConfigError);
-}
-
-TEST(Generate, StopsAtTheLimitAtTheStopTokenAndWhenTold) {
-  Transformer model(small_config(), alone(), at::kFloat);
-  model.initialize(3);
-  const SamplingConfig greedy{.temperature = 0, .max_tokens = 6};
-  std::vector<int64_t> all;
-  generate(model, alone(), {1, 2}, greedy, -1, [&](int64_t id) { return all.push_back(id), true; });
-  ASSERT_EQ(all.size(), 6u);
-
-  std::vector<int64_t> until_stop;
-  generate(model, alone(), {1, 2}, greedy, all[2], [&](int64_t id) { return until_stop.push_back(id), true; });
-  EXPECT_LE(until_stop.size(), 2u);
-  int told = 0;
-  generate(model, alone(), {1, 2}, greedy, -1, [&](int64_t) { return ++told < 3; });
-  EXPECT_EQ(told, 3);
+  EXPECT_THROW(check_sampling({.temperature = -1}), ConfigError);
+  EXPECT_THROW(check_sampling({.top_k = -1}), ConfigError);
+  EXPECT_THROW(check_sampling({.top_p = 0}), ConfigError);
+  EXPECT_NO_THROW(check_sampling({}));
 }
 
 }  // namespace

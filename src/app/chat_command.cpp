@@ -1,0 +1,55 @@
+#include <unistd.h>
+
+#include <iostream>
+
+#include "app/commands.h"
+#include "app/sampling_options.h"
+#include "train/chat_loop.h"
+#include "train/trained_model.h"
+
+namespace granule {
+
+namespace {
+
+struct ChatArguments {
+  std::string model;
+  std::vector<std::string> overrides;
+  std::string chat_template;
+  DialogueConfig dialogue;
+};
+
+int chat_command(World& world, ChatArguments arguments) {
+  check_sampling(arguments.dialogue.sampling);
+  auto trained = load_trained_model(world, arguments.model, arguments.overrides);
+  auto chat = trained.config.data.chat;
+  if (!arguments.chat_template.empty()) chat = {.chat_template = arguments.chat_template, .pattern = {}};
+  if (arguments.dialogue.max_length == 0) arguments.dialogue.max_length = trained.config.train.seq_length;
+  Tokenizer tokenizer(trained.checked_tokenizer());
+  const ChatTemplate chat_template(chat, tokenizer);
+  Dialogue dialogue(*trained.model, world.all(), tokenizer, chat_template, arguments.dialogue);
+  ChatTerminal terminal{std::cin, std::cout, isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0};
+  Interrupt interrupt;
+  chat_loop(dialogue, world.all(), terminal, interrupt);
+  return 0;
+}
+
+}  // namespace
+
+void add_chat_command(CLI::App& app, Command& chosen) {
+  auto arguments = std::make_shared<ChatArguments>();
+  auto* command = app.add_subcommand("chat", "Talk with a trained model, a line at a time");
+  command->add_option("model", arguments->model, "run directory or checkpoint")->required();
+  command->add_option("overrides", arguments->overrides, "section.key=value ...");
+  command->add_option("--template", arguments->chat_template,
+                      "deepseek, chatml or alpaca; default: that of the run's data.chat");
+  command->add_option("--system", arguments->dialogue.system, "a system turn that begins the conversation");
+  command
+      ->add_option("--max-length", arguments->dialogue.max_length,
+                   "tokens of the conversation that the model reads; default: the run's seq_length")
+      ->check(CLI::PositiveNumber);
+  add_sampling_options(*command, arguments->dialogue.sampling);
+  command->callback(
+      [&chosen, arguments] { chosen = [=](World& world) { return chat_command(world, *arguments); }; });
+}
+
+}  // namespace granule

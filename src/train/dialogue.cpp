@@ -1,0 +1,69 @@
+#include "train/dialogue.h"
+
+#include <stdexcept>
+
+#include "base/check.h"
+#include "data/text_stream.h"
+
+namespace granule {
+
+Dialogue::Dialogue(const Transformer& model, Communicator& ranks, const Tokenizer& tokenizer,
+                   const ChatTemplate& chat, const DialogueConfig& config)
+    : ranks_(ranks),
+      tokenizer_(tokenizer),
+      chat_(chat),
+      config_(config),
+      generator_(model, ranks, config.max_length) {
+  forget();
+  if (!turns_.empty()) static_cast<void>(chat_.render(turns_));
+}
+
+void Dialogue::forget() {
+  turns_.clear();
+  if (!config_.system.empty()) turns_.push_back({Role::kSystem, config_.system});
+}
+
+std::vector<int64_t> Dialogue::fitting_prompt() {
+  const size_t first = config_.system.empty() ? 0 : 1;
+  for (;;) {
+    auto prompt = chat_.prompt(turns_);
+    const auto size = static_cast<int64_t>(prompt.size());
+    const bool has_room = size + config_.sampling.max_tokens <= config_.max_length;
+    const bool is_last = turns_.size() == first + 1;
+    if (has_room || (is_last && size < config_.max_length)) return prompt;
+    if (is_last) {
+      throw std::invalid_argument(join_text("that has ", size,
+                                            " tokens with all that stands around it, and the model reads ",
+                                            config_.max_length, " at once, its answer included"));
+    }
+    // The oldest turn and the answer to it.
+    const auto oldest = turns_.begin() + static_cast<int64_t>(first);
+    turns_.erase(oldest, oldest + 2);
+  }
+}
+
+std::string Dialogue::answer(const std::string& said, const std::function<bool(std::string_view)>& on_text) {
+  const auto before = turns_;
+  turns_.push_back({Role::kUser, said});
+  std::vector<int64_t> prompt;
+  try {
+    prompt = fitting_prompt();
+  } catch (const std::invalid_argument&) {
+    turns_ = before;
+    throw;
+  }
+  TextStream stream(tokenizer_);
+  std::string text;
+  const auto hear = [&](const std::string& piece) {
+    text += piece;
+    return piece.empty() || on_text(piece);
+  };
+  generator_.generate(prompt, config_.sampling, chat_.stop_ids(),
+                      [&](int64_t id) { return hear(stream.push(id)); });
+  hear(stream.finish());
+  text = ranks_.all_gather_bytes(text).front();
+  turns_.push_back({Role::kAssistant, text});
+  return text;
+}
+
+}  // namespace granule

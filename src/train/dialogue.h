@@ -1,0 +1,49 @@
+#pragma once
+// A conversation with a model: what was said, and the next answer.
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "comm/communicator.h"
+#include "data/chat_template.h"
+#include "data/tokenizer.h"
+#include "train/text_generator.h"
+
+namespace granule {
+
+struct DialogueConfig {
+  SamplingConfig sampling;
+  std::string system;      ///< the system turn that begins it; empty: none
+  int64_t max_length = 0;  ///< tokens the model reads at once
+};
+
+class Dialogue {
+ public:
+  /// All must outlive the dialogue. Throws std::invalid_argument if the template has no place for a system
+  /// turn that is asked for.
+  Dialogue(const Transformer& model, Communicator& ranks, const Tokenizer& tokenizer,
+           const ChatTemplate& chat, const DialogueConfig& config);
+
+  /// The answer to what the user says; on rank 0 `on_text` hears it as it comes and ends it by answering
+  /// false. Only the newest turns that leave room for a whole answer are read, the user's last one always.
+  /// Throws std::invalid_argument if that one alone is too long; then nothing was said. All ranks say the
+  /// same and get the same. Collective.
+  std::string answer(const std::string& said, const std::function<bool(std::string_view)>& on_text);
+
+  /// All that was said but for the system turn.
+  void forget();
+  const Conversation& turns() const { return turns_; }
+
+ private:
+  std::vector<int64_t> fitting_prompt();
+
+  Communicator& ranks_;
+  const Tokenizer& tokenizer_;
+  const ChatTemplate& chat_;
+  DialogueConfig config_;
+  TextGenerator generator_;
+  Conversation turns_;
+};
+
+}  // namespace granule
