@@ -195,7 +195,8 @@ void ChatTemplate::split_assistant(const std::string& pattern) {
   auto& last = before_answer_.back();
   if (last.kind != Part::Kind::kText || last.text.back() != ' ') return;
   last.text.pop_back();
-  answer_.insert(answer_.begin(), {Part::Kind::kText, " ", {}});
+  answer_lead_ = " ";
+  answer_.insert(answer_.begin(), {Part::Kind::kText, answer_lead_, {}});
 }
 
 TemplatedChat ChatTemplate::render(const Conversation& turns) const {

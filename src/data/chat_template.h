@@ -33,6 +33,9 @@ class ChatTemplate {
   /// The turns and then all that stands before an answer: what a model goes on from. The same ids as `render`
   /// gives before the answer's first.
   std::vector<int64_t> prompt(const Conversation& turns) const;
+  /// What a model writes before the content of an answer: a space if the template has one there, for
+  /// byte-level vocabularies join it to the word behind it.
+  const std::string& answer_lead() const { return answer_lead_; }
   /// The tokens that end an answer.
   const std::vector<int64_t>& stop_ids() const { return stop_ids_; }
 
@@ -64,6 +67,7 @@ class ChatTemplate {
   Parts before_answer_;
   Parts answer_;
   Parts after_answer_;
+  std::string answer_lead_;
   std::vector<int64_t> stop_ids_;
 };
 

@@ -1,6 +1,7 @@
 #include "train/dialogue.h"
 
 #include <stdexcept>
+#include <utility>
 
 #include "base/check.h"
 #include "data/text_stream.h"
@@ -54,9 +55,14 @@ std::string Dialogue::answer(const std::string& said, const std::function<bool(s
   }
   TextStream stream(tokenizer_);
   std::string text;
-  const auto hear = [&](const std::string& piece) {
+  bool begun = false;
+  const auto hear = [&](std::string piece) {
+    if (piece.empty()) return true;
+    if (!std::exchange(begun, true) && piece.starts_with(chat_.answer_lead())) {
+      piece.erase(0, chat_.answer_lead().size());
+    }
     text += piece;
-    return piece.empty() || on_text(piece);
+    return on_text(piece);
   };
   generator_.generate(prompt, config_.sampling, chat_.stop_ids(),
                       [&](int64_t id) { return hear(stream.push(id)); });

@@ -129,6 +129,8 @@ TEST_F(ChatTemplateTest, PromptsWithTheIdsThatComeBeforeTheAnswerInTraining) {
 TEST_F(ChatTemplateTest, StopsAtTheEndOfAnAnswerAndAtTheEndOfText) {
   auto tokenizer = open();
   EXPECT_EQ(ChatTemplate(named("deepseek"), tokenizer).stop_ids(), byte_ids(kEos, kAdded));
+  EXPECT_EQ(ChatTemplate(named("deepseek"), tokenizer).answer_lead(), " ");
+  EXPECT_EQ(ChatTemplate(named("chatml"), tokenizer).answer_lead(), "");
   EXPECT_EQ(ChatTemplate(named("chatml"), tokenizer).stop_ids(), byte_ids("<|im_end|>" + kEos, kAdded));
 }
 

@@ -79,9 +79,10 @@ def test_each_answer_follows_from_all_that_was_said(trained, twin, tokenizer, ra
     text, expected = "", ""
     for said in ("What is a router?", "And an expert?", "Thanks"):
         text += f"User: {said}\n\nAssistant:"
-        answer = continuation(twin, tokenizer, text, 12)
+        # The space before an answer is the template's, whether the model wrote it or not.
+        answer = continuation(twin, tokenizer, text, 12).removeprefix(" ")
         expected += answer + "\n"
-        text += answer + EOS
+        text += " " + answer + EOS
     assert chat(trained, "What is a router?\nAnd an expert?\nThanks\n", *layout, ranks=ranks) == expected
 
 

@@ -30,7 +30,10 @@ class DialogueTest : public testing::Test {
   std::string expected_answer(const Conversation& turns, int64_t max_tokens) {
     auto ids = naive_continuation(model_, chat_.prompt(turns), max_tokens);
     ids.erase(std::find(ids.begin(), ids.end(), chat_.stop_ids().at(0)), ids.end());
-    return readable_text(tokenizer_, ids);
+    auto text = readable_text(tokenizer_, ids);
+    // The space before an answer is the template's.
+    if (text.starts_with(' ')) text.erase(0, 1);
+    return text;
   }
 
   DataDirectory directory_;
