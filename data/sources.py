@@ -197,7 +197,7 @@ class DebianSource:
     TEXT = {".txt", ".text", ".md", ".rst", ".dict", ""}
     HTML = {".html", ".htm", ".xhtml"}
     # What programs read, and what is there a second time.
-    NO_TEXT = {"lintian", "doc-base", "applications", "menu", "_sources", "_static", "locale"}
+    NO_TEXT = {"lintian", "doc-base", "applications", "menu", "_sources", "_static", "markdown", "locale"}
     # What every package has and nobody reads.
     BOILERPLATE = re.compile(r"^(copyright|changelog.*|news(\.debian)?|readme\.debian|authors|todo)$", re.IGNORECASE)
 

@@ -49,6 +49,9 @@ polyline { fill: none; stroke-linejoin: round; }
 polyline.line { stroke-width: 1.8; }
 polyline.dashed { stroke-width: 1.6; stroke-dasharray: 5 3; }
 polyline.faint { stroke-width: 1; opacity: 0.3; }
+polygon.band { opacity: 0.16; }
+path.error { fill: none; stroke: var(--ink); stroke-width: 1.2; }
+svg text.value { fill: #fff; font-size: 11px; }
 .pointer { stroke: #8d9096; stroke-dasharray: 2 3; }
 .reading { position: absolute; top: 52px; pointer-events: none; background: #ffffffee; border: 1px solid var(--line);
            border-radius: 4px; padding: 5px 9px; font-size: 12.5px; font-variant-numeric: tabular-nums; z-index: 1; }

@@ -19,6 +19,7 @@ class Series:
     faint: bool = False  # background of another series: thin, and not in the legend
     dots: bool = False
     dashed: bool = False
+    band: list[tuple[float, float, float]] = field(default_factory=list)  # (x, low, high), shaded
 
 
 @dataclass
@@ -147,6 +148,11 @@ def draw_axes(x_axis: Axis, y_axis: Axis) -> list[str]:
 
 def draw_series(series: Series, points: list[Point], x_axis: Axis, y_axis: Axis) -> list[str]:
     parts = []
+    if series.band:
+        edge = [(x, low) for x, low, _ in series.band] + [(x, high) for x, _, high in reversed(series.band)]
+        for piece in path_of(edge, x_axis, y_axis):
+            text = " ".join(f"{x:.1f},{y:.1f}" for x, y in piece)
+            parts.append(f'<polygon class="band" fill="{series.color}" points="{text}"/>')
     kind = "faint" if series.faint else "dashed" if series.dashed else "line"
     for piece in path_of(points, x_axis, y_axis):
         text = " ".join(f"{x:.1f},{y:.1f}" for x, y in piece)
@@ -162,6 +168,7 @@ def line_chart(title: str, x_label: str, y_label: str, all_series: list[Series],
     drawn = [(series, thin_out(series.points, keep_extremes=series.faint)) for series in all_series]
     xs = [x for _, points in drawn for x, _ in points]
     ys = [y for _, points in drawn for _, y in points if y is not None]
+    ys += [y for series in all_series for _, *edges in series.band for y in edges]
     if not ys:
         return ""
     high = max(xs) if max(xs) > 0 else 1
@@ -181,6 +188,42 @@ def line_chart(title: str, x_label: str, y_label: str, all_series: list[Series],
     return (f'<figure><figcaption>{escape(title)}</figcaption>{shown}'
             f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
             f'data-series="{data}">{"".join(draw_axes(x_axis, y_axis))}{plot}</svg></figure>')
+
+
+@dataclass
+class Bar:
+    name: str
+    color: str
+    value: float
+    error: tuple[float, float] | None = None  # drawn from low to high
+
+
+def bar_chart(title: str, y_label: str, groups: list[tuple[str, list[Bar]]], low: float, high: float) -> str:
+    """Groups of bars side by side over the same names; the axis begins at `low`, which a reader must be told."""
+    axis = Axis(y_label, low, high, ticks=nice_ticks(low, high, 5))
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+
+    def place(value: float) -> float:
+        return bottom - min(1.05, max(0.0, axis.place(value))) * (bottom - TOP)
+
+    parts = draw_axes(Axis("", 0, 1), axis)
+    slot = (right - LEFT) / len(groups)
+    for number, (name, bars) in enumerate(groups):
+        width = slot * 0.8 / len(bars)
+        begin = LEFT + slot * (number + 0.1)
+        for index, bar in enumerate(bars):
+            x, y = begin + index * width, place(bar.value)
+            parts.append(f'<rect x="{x + 1:.1f}" y="{y:.1f}" width="{width - 2:.1f}" height="{bottom - y:.1f}" '
+                         f'fill="{bar.color}"><title>{escape(bar.name)}: {bar.value:.4g}</title></rect>')
+            if bar.error:
+                middle, top, end = x + width / 2, place(bar.error[1]), place(bar.error[0])
+                parts.append(f'<path class="error" d="M{middle - 4:.1f} {top:.1f}h8m-4 0V{end:.1f}m-4 0h8"/>')
+            parts.append(f'<text class="value" x="{x + width / 2:.1f}" y="{bottom - 6}" text-anchor="middle">'
+                         f"{bar.value:.3f}</text>" if width >= 34 else "")
+        parts.append(f'<text x="{begin + slot * 0.4:.1f}" y="{bottom + 18}" text-anchor="middle">{escape(name)}</text>')
+    legend = draw_legend([Series(bar.name, bar.color, []) for bar in groups[0][1]])
+    return (f'<figure><figcaption>{escape(title)}</figcaption>{legend}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            f'aria-label="{escape(title)}">{"".join(parts)}</svg></figure>')
 
 
 def draw_legend(all_series: list[Series]) -> str:

@@ -1,0 +1,242 @@
+"""The report of a suite: report.html, the table as results.md, every number as results.json. Used by ablate.py."""
+import json
+import math
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from ablation_jobs import Job
+from ablation_statistics import Estimate, estimate, paired_difference
+from ablation_suite import MEASURES, Suite, Variant, differences
+from report import COLORS, SCRIPT, STYLE
+from report_chart import Bar, Series, bar_chart, line_chart, short
+from report_run import Run
+
+TOGETHER = "together"
+WINDOW = 0.05  # share of a run over which curves are averaged
+
+
+@dataclass
+class Outcome:
+    """What there is of a variant: the runs of its seeds so far, and the losses of those that are evaluated."""
+
+    variant: Variant
+    color: str
+    runs: dict[int, Run]                # seed -> trained at least in part
+    losses: dict[str, dict[int, float]]  # set -> seed -> nats per token; TOGETHER: the mean over the sets
+    finished: int
+
+    def loss(self, name: str) -> Estimate | None:
+        return estimate(list(self.losses[name].values()))
+
+
+def outcomes_of(suite: Suite, jobs: list[Job]) -> list[Outcome]:
+    outcomes = []
+    for variant, color in zip(suite.variants, COLORS):
+        own = [job for job in jobs if job.variant is variant]
+        losses = {name: {job.seed: said["loss"] for job in own if (said := job.evaluation(name)) and job.trained()}
+                  for name in suite.evaluate}
+        complete = set.intersection(*(set(by_seed) for by_seed in losses.values()))
+        if len(losses) > 1:
+            losses[TOGETHER] = {seed: sum(losses[name][seed] for name in suite.evaluate) / len(suite.evaluate)
+                                for seed in sorted(complete)}
+        outcomes.append(Outcome(variant, color, {job.seed: Run(job.directory) for job in own if job.begun()}, losses,
+                                sum(job.finished() for job in own)))
+    return outcomes
+
+
+def sets_of(suite: Suite) -> list[str]:
+    return [*suite.evaluate, *([TOGETHER] if len(suite.evaluate) > 1 else [])]
+
+
+def comparison_rows(suite: Suite) -> list[list[str]]:
+    apart = differences(suite)
+    rows = [["variant", *MEASURES.values()]]
+    for variant in suite.variants:
+        cells = []
+        for name in MEASURES:
+            meant = " (meant)" if name in suite.differs.get(variant.name, []) else ""
+            cells.append(f"{short(variant.measure(name))} {apart[variant.name, name]:+.1%}{meant}")
+        rows.append([variant.name, *cells])
+    return rows
+
+
+def comparison_table(suite: Suite) -> str:
+    """In words, for the terminal: what every variant costs, against the baseline."""
+    rows = comparison_rows(suite)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([f"{suite.name}: {suite.title}", *("  " + line for line in lines),
+                      f"  tolerance {suite.tolerance:.1%}; {suite.tokens} tokens, {suite.steps} steps, "
+                      f"seeds {', '.join(map(str, suite.seeds))}"])
+
+
+def in_words(value: Estimate | None, sign: str = "") -> str:
+    if value is None:
+        return ""
+    return f"{value.mean:{sign}.4f}" + ("" if value.error is None else f" ± {value.error:.4f}")
+
+
+def result_rows(suite: Suite, outcomes: list[Outcome]) -> list[list[str]]:
+    """Loss of every set with its standard error, then the paired difference to the baseline with its 95 % interval."""
+    sets = sets_of(suite)
+    base = next(outcome for outcome in outcomes if outcome.variant is suite.baseline)
+    rows = [["variant", "seeds", *sets, f"minus {suite.baseline.name}, {sets[-1]}", "95 % interval"]]
+    for outcome in outcomes:
+        cells = [outcome.variant.name, str(outcome.finished), *(in_words(outcome.loss(name)) for name in sets)]
+        difference = paired_difference(outcome.losses[sets[-1]], base.losses[sets[-1]])
+        if outcome is base or difference is None:
+            rows.append([*cells, "", ""])
+            continue
+        interval = difference.interval()
+        span = f"{interval[0]:+.4f} to {interval[1]:+.4f}" if interval else "one seed cannot tell"
+        rows.append([*cells, in_words(difference, "+"), span])
+    return rows
+
+
+def markdown(rows: list[list[str]]) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def html_table(rows: list[list[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def averaged(points: list[tuple[float, float]], reach: int) -> list[tuple[float, float]]:
+    """The mean over `reach` points before and after, fewer at the ends, so that noise of single steps goes."""
+    result = []
+    for index, (x, _) in enumerate(points):
+        near = min(reach, index, len(points) - 1 - index)
+        values = [y for _, y in points[index - near:index + near + 1]]
+        result.append((x, sum(values) / len(values)))
+    return result
+
+
+def curve_of(run: Run, metric: str) -> dict[float, float]:
+    return {tokens: value for _, tokens, value in run.series(metric) if value is not None}
+
+
+def banded(outcome: Outcome, curves: list[dict[float, float]]) -> Series | None:
+    """Mean over seeds, and a band from the lowest to the highest, where all seeds have come."""
+    xs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
+    if not xs:
+        return None
+    reach = round(len(xs) * WINDOW / 2)
+    smooth = [averaged([(x, curve[x]) for x in xs], reach) for curve in curves]
+    rows = [(x, [curve[index][1] for curve in smooth]) for index, x in enumerate(xs)]
+    band = [(x, min(values), max(values)) for x, values in rows] if len(curves) > 1 else []
+    return Series(outcome.variant.name, outcome.color, [(x, sum(values) / len(values)) for x, values in rows], band=band)
+
+
+def loss_chart(outcomes: list[Outcome]) -> str:
+    drawn = [banded(outcome, [curve_of(run, "lm loss") for run in outcome.runs.values()]) for outcome in outcomes]
+    drawn = [series for series in drawn if series]
+    settled = [y for series in drawn for _, y in series.points[len(series.points) // 10:]]
+    return line_chart("Training loss, mean and range over seeds", "tokens", "nats per token", drawn,
+                      bounds=(None, max(settled, default=None)))
+
+
+def difference_chart(suite: Suite, outcomes: list[Outcome]) -> str:
+    base = next(outcome for outcome in outcomes if outcome.variant is suite.baseline)
+    drawn = []
+    for outcome in outcomes:
+        curves = []
+        for seed in outcome.runs.keys() & base.runs.keys():
+            own, theirs = curve_of(outcome.runs[seed], "lm loss"), curve_of(base.runs[seed], "lm loss")
+            curves.append({x: own[x] - theirs[x] for x in own.keys() & theirs.keys()})
+        drawn.append(banded(outcome, curves))
+    drawn = [series for series in drawn if series]
+    late = [y for series in drawn for _, *edges in (series.band or series.points)[len(series.points) // 10:] for y in edges]
+    return line_chart(f"Training loss minus that of {suite.baseline.name}, same seed and data", "tokens", "nats per token",
+                      drawn, bounds=(min(late, default=None), max(late, default=None)))
+
+
+def bars(suite: Suite, outcomes: list[Outcome]) -> str:
+    """Like Figure 3 of the paper, where scores are divided by the best: here the probability of the right token."""
+    groups = []
+    for name in sets_of(suite):
+        known = [(outcome, outcome.loss(name)) for outcome in outcomes if outcome.loss(name)]
+        best = min((loss.mean for _, loss in known), default=0)
+        group = []
+        for outcome, loss in known:
+            reach = loss.error or 0
+            error = (math.exp(best - loss.mean - reach), math.exp(best - loss.mean + reach)) if reach else None
+            group.append(Bar(outcome.variant.name, outcome.color, math.exp(best - loss.mean), error))
+        groups.append((name, group))
+    lowest = min((bar.value for _, group in groups for bar in group), default=None)
+    if lowest is None:
+        return ""
+    low = max(0.0, math.floor((lowest - 0.5 * (1 - lowest) - 0.005) * 50) / 50)
+    return bar_chart(f"Probability of the right token, geometric mean over the best variant's (axis from {low:g})",
+                     "relative to the best", groups, low, 1.0 + 0.1 * (1 - low))
+
+
+def imbalance_chart(outcomes: list[Outcome]) -> str:
+    drawn = []
+    for outcome in outcomes:
+        curves = []
+        for run in outcome.runs.values():
+            layers = [curve_of(run, f"moe/{layer}/load_imbalance") for layer in run.layers()]
+            if layers:
+                curves.append({x: sum(layer[x] for layer in layers) / len(layers) for x in layers[0]})
+        drawn.append(banded(outcome, curves))
+    return line_chart("Load imbalance, mean over layers", "tokens", "busiest / mean expert",
+                      [series for series in drawn if series], log=True)
+
+
+def load_chart(outcomes: list[Outcome]) -> str:
+    """Experts from idle to busy at the end of training, as a share of the experts, so that any number compares."""
+    drawn = []
+    for outcome in outcomes:
+        sorted_loads = []
+        for run in outcome.runs.values():
+            for _, counts in run.expert_counts()[1]:
+                mean = sum(counts) / len(counts)
+                sorted_loads.append([count / mean for count in sorted(counts)])
+        if sorted_loads:
+            experts = len(sorted_loads[0])
+            points = [((rank + 0.5) / experts, sum(load[rank] for load in sorted_loads) / len(sorted_loads))
+                      for rank in range(experts)]
+            drawn.append(Series(outcome.variant.name, outcome.color, points))
+    return line_chart("Load of the experts, sorted, in the newest record", "share of the experts, from the idlest",
+                      "tokens over an even share", drawn, bounds=(0, None))
+
+
+def plan_rows(suite: Suite) -> list[list[str]]:
+    rows = [["variant", "all parameters", "activated", "shared experts", "routed experts", "router", "FLOPs a token",
+             "what it says"]]
+    for variant in suite.variants:
+        parameters = variant.plan["parameters"]
+        apart = {key: value for key, value in variant.config.items() if suite.baseline.config.get(key) != value}
+        said = ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in apart.items())
+        rows.append([variant.name, *(short(parameters[name]) for name in ("total", "activated", "shared", "routed", "router")),
+                     short(variant.measure("flops")), said or "the baseline"])
+    return rows
+
+
+def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
+    directory = runs / suite.name
+    directory.mkdir(parents=True, exist_ok=True)
+    outcomes = outcomes_of(suite, jobs)
+    results = result_rows(suite, outcomes)
+    finished = sum(outcome.finished for outcome in outcomes)
+    charts = "".join([bars(suite, outcomes), loss_chart(outcomes), difference_chart(suite, outcomes),
+                      imbalance_chart(outcomes), load_chart(outcomes)])
+    page = (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(suite.name)}</title>'
+            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
+            f'<h1>{escape(suite.title)}</h1><p class="sub">suite {escape(suite.name)}: {finished} of {len(jobs)} runs '
+            f"finished, {short(suite.tokens)} tokens each, seeds {', '.join(map(str, suite.seeds))}</p>"
+            f"{html_table(results)}<p>Loss on whole validation files in nats per token: mean over seeds ± standard error. "
+            f"Differences pair runs of the same seed, which read the same data in the same order; intervals by Student's "
+            f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets.</p><div class="charts">{charts}</div>'
+            f"<h2>What each variant costs</h2>{html_table(plan_rows(suite))}<h2>What is equal</h2>"
+            f"{html_table(comparison_rows(suite))}<script>{SCRIPT}</script></body></html>\n")
+    report = directory / "report.html"
+    report.write_text(page, encoding="utf-8")
+    (directory / "results.md").write_text(markdown(results), encoding="utf-8")
+    numbers = {outcome.variant.name: {"key": outcome.variant.key(), "losses": outcome.losses} for outcome in outcomes}
+    (directory / "results.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
+    return report

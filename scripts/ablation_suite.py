@@ -1,0 +1,150 @@
+"""A suite of ablations: a base config, named variants, seeds, a budget, and what must be equal between the variants.
+Used by ablate.py; docs/ablations.md explains the file."""
+import difflib
+import hashlib
+import json
+import subprocess
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from small_yaml import YamlError, flatten, read_yaml, write_yaml
+
+MEASURES = {"total": "feed-forward parameters", "activated": "activated feed-forward parameters", "flops": "FLOPs a token"}
+SUITE_KEYS = ["title", "base", "tokens", "seeds", "ranks", "variants", "baseline", "tolerance", "differs", "evaluate"]
+SET_BY_RUNNER = ["run_dir", "rng.seed", "train.train_iters"]
+
+
+class SuiteError(Exception):
+    """What the user can mend."""
+
+
+@dataclass
+class Variant:
+    name: str
+    config: dict  # flat: every key that base or variant says, without what the runner sets for each run
+    ranks: int
+    plan: dict = field(default_factory=dict)
+
+    def key(self) -> str:
+        """The same for the same config in any suite, so that it is trained once."""
+        said = json.dumps({**self.config, "ranks": self.ranks}, sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    def measure(self, name: str) -> float:
+        """Experts and dense feed-forwards together: a dense layer is one expert that is always on."""
+        parameters, flops = self.plan["parameters"], self.plan["sequence_flops"]
+        return {"total": parameters["experts"] + parameters["dense"],
+                "activated": parameters["experts_activated"] + parameters["dense"],
+                "flops": flops["paper_configured"] / flops["tokens"]}[name]
+
+
+@dataclass
+class Suite:
+    name: str
+    title: str
+    variants: list[Variant]
+    baseline: Variant
+    seeds: list[int]
+    steps: int
+    tokens: int
+    tolerance: float
+    differs: dict[str, list[str]]  # variant -> measures that are meant to differ
+    evaluate: dict[str, str]       # name of a set -> prefix of its token file
+
+
+def nearest(word: str, words: list[str]) -> str:
+    close = difflib.get_close_matches(word, words, n=1, cutoff=0.4)
+    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(words)}"
+
+
+def expect(condition: bool, path: Path, message: str) -> None:
+    if not condition:
+        raise SuiteError(f"{path}: {message}")
+
+
+def load_suite(path: Path, tokens: int | None = None, seeds: list[int] | None = None) -> Suite:
+    """Reads and checks all that needs no program. `tokens` and `seeds` replace the suite's."""
+    try:
+        said = read_yaml(path)
+        for key in said:
+            expect(key in SUITE_KEYS, path, f"unknown key {key}{nearest(key, SUITE_KEYS)}")
+        for key in ("base", "variants", "evaluate"):
+            expect(key in said, path, f"{key} is missing")
+        base_path = path.parent / said["base"]
+        expect(base_path.is_file(), path, f"base = {said['base']}: {base_path} does not exist")
+        base = {"train.global_batch_size": 32, "train.seq_length": 512} | flatten(read_yaml(base_path))
+    except (YamlError, OSError) as error:
+        raise SuiteError(str(error)) from error
+    base.pop("run_dir", None)
+    expect(isinstance(said["variants"], dict) and said["variants"], path, "variants is empty")
+    variants = []
+    for name, overrides in said["variants"].items():
+        expect(isinstance(overrides, dict), path, f"variants.{name} must hold overrides, or {{}} by leaving it empty")
+        flat = flatten(overrides)
+        for key in SET_BY_RUNNER:
+            expect(key not in flat, path, f"variants.{name}.{key}: the runner sets it, from the suite")
+        variants.append(Variant(name, base | flat, said.get("ranks", 1)))
+    return finish(path, said, variants, tokens or said.get("tokens"), seeds or said.get("seeds", [1]))
+
+
+def tolerance_of(path: Path, said) -> float:
+    try:
+        share = float(str(said).removesuffix("%")) / (100 if str(said).endswith("%") else 1)
+    except ValueError:
+        share = -1
+    expect(0 <= share < 1, path, f"tolerance = {said}: a share such as 1%")
+    return share
+
+
+def finish(path: Path, said: dict, variants: list[Variant], tokens, seeds) -> Suite:
+    names = [variant.name for variant in variants]
+    baseline = said.get("baseline", names[0])
+    expect(baseline in names, path, f"baseline = {baseline} is no variant{nearest(str(baseline), names)}")
+    expect(isinstance(tokens, int) and tokens > 0, path, "tokens, the budget of every run, must be a positive number")
+    expect(all(isinstance(seed, int) and seed >= 0 for seed in seeds) and len(set(seeds)) == len(seeds) > 0, path,
+           "seeds must be different numbers from 0")
+    differs = said.get("differs") or {}
+    for name, measures in differs.items():
+        expect(name in names, path, f"differs.{name} is no variant{nearest(name, names)}")
+        for measure in measures:
+            expect(measure in MEASURES, path, f"differs.{name}: {measure}{nearest(measure, list(MEASURES))}")
+    expect(bool(said["evaluate"]), path, "evaluate is empty: name at least one token file")
+    batches = {variant.config["train.global_batch_size"] * variant.config["train.seq_length"] for variant in variants}
+    expect(len(batches) == 1, path, f"variants have steps of {sorted(batches)} tokens; equal tokens need equal steps")
+    steps = tokens // batches.pop()
+    expect(steps > 0, path, f"{tokens} tokens are less than one step")
+    for variant in variants:
+        variant.config["train.train_iters"] = steps
+    return Suite(path.stem, said.get("title", path.stem), variants, variants[names.index(baseline)], list(seeds), steps,
+                 tokens, tolerance_of(path, said.get("tolerance", "1%")), differs, said["evaluate"])
+
+
+def make_plans(suite: Suite, granule: str) -> None:
+    """Lets the program check every variant's config and count it. Throws SuiteError with the program's words."""
+    with tempfile.TemporaryDirectory() as directory:
+        for variant in suite.variants:
+            path = Path(directory) / "variant.yaml"
+            path.write_text(write_yaml({**variant.config, "run_dir": "none"}))
+            job = subprocess.run([granule, "plan", str(path), "--ranks", str(variant.ranks), "--json"],
+                                 capture_output=True, text=True)
+            if job.returncode != 0:
+                reason = job.stderr.strip().replace(str(path), "its config")
+                raise SuiteError(f"variant {variant.name}: {reason}")
+            variant.plan = json.loads(job.stdout)
+
+
+def differences(suite: Suite) -> dict[tuple[str, str], float]:
+    """(variant, measure) -> how far it is from the baseline, relative."""
+    return {(variant.name, name): variant.measure(name) / suite.baseline.measure(name) - 1
+            for variant in suite.variants for name in MEASURES}
+
+
+def check_comparable(suite: Suite) -> None:
+    """Throws SuiteError unless every variant equals the baseline within tolerance in all that is not in `differs`."""
+    faults = [f"{variant}: {MEASURES[name]} {share:+.1%} from {suite.baseline.name}"
+              for (variant, name), share in differences(suite).items()
+              if abs(share) > suite.tolerance and name not in suite.differs.get(variant, [])]
+    if faults:
+        raise SuiteError(f"{suite.name}: variants cannot be compared at a tolerance of {suite.tolerance:.1%}\n  "
+                         + "\n  ".join(faults) + "\nlist under `differs` what a variant is meant to have more or less of")
