@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from ablation_jobs import STOPPED, Runner, jobs_of
+from ablation_jobs import STOPPED, Runner, jobs_of, merged
 from ablation_report import comparison_table, write_report
 from ablation_suite import SuiteError, check_comparable, load_suite, make_plans
 
@@ -53,19 +53,18 @@ def train(suites, arguments, granule: str) -> int:
     runner = Runner(granule, arguments.threads, say)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, lambda *_: runner.stop())
-    jobs = {job.directory: job for suite in suites for job in jobs_of(suite, arguments.runs)}
-    begun_finished = sum(job.finished() for job in jobs.values())
-    say(f"{len(jobs)} runs, {begun_finished} of them finished before")
+    jobs = merged([job for suite in suites for job in jobs_of(suite, arguments.runs)])
+    say(f"{len(jobs)} runs, {sum(job.finished() for job in jobs)} of them finished before")
 
     def report(_) -> None:
         for suite in suites:
             write_report(suite, jobs_of(suite, arguments.runs), arguments.runs)
 
-    runner.run(list(jobs.values()), arguments.jobs, report)
+    runner.run(jobs, arguments.jobs, report)
     if runner.stopping:
         say("stopped; the same command goes on")
         return STOPPED
-    return 1 if any(job.failure for job in jobs.values()) else 0
+    return 1 if any(job.failure for job in jobs) else 0
 
 
 def main() -> int:

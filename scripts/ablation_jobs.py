@@ -26,6 +26,8 @@ class Job:
     seed: int
     steps: int
     evaluate: dict[str, str]
+    analyze: bool
+    analyze_tokens: int
     directory: Path
     restarts: int = 0
     seconds: float = 0
@@ -39,14 +41,29 @@ class Job:
 
     def evaluation(self, name: str) -> dict | None:
         """What `granule eval` said about a set, if it has been asked."""
-        try:
-            said = json.loads((self.directory / "evaluation" / f"{name}.json").read_text())
-        except (OSError, ValueError):
-            return None
-        return said if said["data"] == [self.evaluate[name]] else None
+        said = read_json(self.directory / "evaluation" / f"{name}.json")
+        return said if said and said["data"] == [self.evaluate[name]] else None
+
+    def analysis(self) -> dict | None:
+        """What `granule analyze` said about the run, if it has been asked."""
+        said = read_json(self.directory / "analysis.json")
+        wanted = [{"name": name, "data": prefix} for name, prefix in self.evaluate.items()]
+        known = said and [{"name": one["name"], "data": one["data"]} for one in said["sets"]]
+        return said if known == wanted else None
 
     def finished(self) -> bool:
-        return self.trained() and all(self.evaluation(name) for name in self.evaluate)
+        return self.trained() and self.next_question() is None
+
+    def next_question(self) -> tuple[list, Path] | None:
+        """What the trained model has still to be asked, as arguments of granule, and where the answer goes."""
+        for name, prefix in self.evaluate.items():
+            if not self.evaluation(name):
+                return ["eval", self.directory, "--data", prefix, "--json"], self.directory / "evaluation" / f"{name}.json"
+        if self.analyze and not self.analysis():
+            bound = ["--tokens", self.analyze_tokens] if self.analyze_tokens else []
+            sets = [f"{name}={prefix}" for name, prefix in self.evaluate.items()]
+            return ["analyze", self.directory, *bound, "--json", "--data", *sets], self.directory / "analysis.json"
+        return None
 
     def begun(self) -> bool:
         return (self.directory / "metrics.jsonl").is_file()
@@ -63,10 +80,36 @@ class Job:
             return True
 
 
+def read_json(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """In one move, since runs of other seeds may be reading it."""
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_text(text)
+    new.replace(path)
+
+
 def jobs_of(suite: Suite, runs: Path) -> list[Job]:
-    """Seed by seed, so that an unfinished suite has something to say about every variant."""
-    return [Job(variant, seed, suite.steps, suite.evaluate, runs / variant.key() / f"seed-{seed}")
-            for seed in suite.seeds for variant in suite.variants]
+    return [Job(variant, seed, suite.steps, suite.evaluate, variant.name in suite.analyze, suite.analyze_tokens,
+                runs / variant.key() / f"seed-{seed}")
+            for variant in suite.variants for seed in suite.seeds]
+
+
+def merged(jobs: list[Job]) -> list[Job]:
+    """Each run once, with all that any of the suites wants to know of it; seed by seed, so that unfinished suites have
+    something to say about every variant."""
+    by_directory: dict[Path, Job] = {}
+    for job in jobs:
+        known = by_directory.setdefault(job.directory, job)
+        known.evaluate = known.evaluate | job.evaluate
+        if job.analyze:
+            known.analyze, known.analyze_tokens = True, job.analyze_tokens
+    return sorted(by_directory.values(), key=lambda job: job.seed)
 
 
 def die_with_parent() -> None:
@@ -76,10 +119,10 @@ def die_with_parent() -> None:
 
 @dataclass
 class Step:
-    """A command that runs now for a job: its training or one evaluation."""
+    """A command that runs now for a job."""
 
     job: Job
-    evaluated: str  # name of the set; empty: training
+    answer: Path | None  # where its output goes when it is done; None: it trains
     process: subprocess.Popen = None
     begin: float = field(default_factory=time.monotonic)
 
@@ -118,36 +161,34 @@ class Runner:
         """Asks what runs to write a checkpoint and end; nothing new is started."""
         self.stopping = True
         for step in self.running:
-            step.process.send_signal(signal.SIGTERM if step.evaluated else signal.SIGUSR1)
+            step.process.send_signal(signal.SIGTERM if step.answer else signal.SIGUSR1)
 
     def start(self, job: Job) -> None:
         job.directory.mkdir(parents=True, exist_ok=True)
-        evaluated = next((name for name in job.evaluate if not job.evaluation(name)), "") if job.trained() else ""
-        config = job.directory.parent / "variant.yaml"
-        if evaluated:
-            command = [self.granule, "eval", job.directory, "--data", job.evaluate[evaluated], "--json"]
-        else:
-            config.write_text(write_yaml({**job.variant.config, "run_dir": "set for each seed"}))
-            command = [self.granule, "train", config, f"run_dir={job.directory}", f"rng.seed={job.seed}"]
+        question, answer = (job.next_question() if job.trained() else None) or ([], None)
+        if not answer:
+            config = job.directory.parent / "variant.yaml"
+            replace_text(config, write_yaml({**job.variant.config, "run_dir": "set for each seed"}))
+            question = ["train", config, f"run_dir={job.directory}", f"rng.seed={job.seed}"]
+            self.say(f"{job.name()}: {'goes on' if job.begun() else 'begins'} in {job.directory}")
+        command = [self.granule, *question]
         if job.variant.ranks > 1:
             command = ["mpirun", "-np", str(job.variant.ranks), "--oversubscribe", "--bind-to", "none", *command]
-        output = job.directory / (f"evaluation/{evaluated}.new" if evaluated else "console.log")
+        output = answer.with_suffix(".new") if answer else job.directory / "console.log"
         output.parent.mkdir(exist_ok=True)
-        if not evaluated:
-            self.say(f"{job.name()}: {'goes on' if job.begun() else 'begins'} in {job.directory}")
-        with open(output, "wb" if evaluated else "ab") as out, open(job.directory / "console.log", "ab") as errors:
+        with open(output, "wb" if answer else "ab") as out, open(job.directory / "console.log", "ab") as errors:
             process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=out, stderr=errors,
                                        env=self.environment, preexec_fn=die_with_parent)
-        self.running.append(Step(job, evaluated, process))
+        self.running.append(Step(job, answer, process))
 
     def end(self, step: Step) -> None:
         job, code = step.job, step.process.returncode
         job.seconds += time.monotonic() - step.begin
-        if code == 0 and step.evaluated:
-            new = job.directory / "evaluation" / f"{step.evaluated}.new"
-            new.replace(new.with_suffix(".json"))
-        if code == 0 or self.stopping:
-            return
+        if code == 0 and step.answer:
+            step.answer.with_suffix(".new").replace(step.answer)
+        complete = job.trained() if step.answer is None else read_json(step.answer) is not None
+        if (code == 0 and complete) or self.stopping or job.busy():
+            return  # busy: another runner was faster
         interrupted = code == STOPPED or code < 0 or code > 128
         if interrupted and job.restarts < MAX_RESTARTS:
             job.restarts += 1

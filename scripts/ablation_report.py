@@ -1,4 +1,5 @@
-"""The report of a suite: report.html, the table as results.md, every number as results.json. Used by ablate.py."""
+"""The report of a suite: report.html, its charts as SVG files, the table as results.md, every number as results.json.
+Used by ablate.py."""
 import json
 import math
 from dataclasses import dataclass
@@ -6,10 +7,12 @@ from html import escape
 from pathlib import Path
 
 from ablation_jobs import Job
+from analysis_charts import Analyzed, disabled_chart, divergence_chart, fewer_chart, replaced_rows, together_maps, use_map
 from ablation_statistics import Estimate, estimate, paired_difference
 from ablation_suite import MEASURES, Suite, Variant, differences
-from report import COLORS, SCRIPT, STYLE
-from report_chart import Bar, Series, bar_chart, line_chart, short
+from chart_file import as_file
+from report import COLORS, SCRIPT, STYLE, html_table
+from report_chart import Bar, Series, banded, bar_chart, line_chart, short
 from report_run import Run
 
 TOGETHER = "together"
@@ -25,6 +28,7 @@ class Outcome:
     runs: dict[int, Run]                # seed -> trained at least in part
     losses: dict[str, dict[int, float]]  # set -> seed -> nats per token; TOGETHER: the mean over the sets
     finished: int
+    analyses: list[dict]                 # of the runs whose experts were analyzed
 
     def loss(self, name: str) -> Estimate | None:
         return estimate(list(self.losses[name].values()))
@@ -41,7 +45,8 @@ def outcomes_of(suite: Suite, jobs: list[Job]) -> list[Outcome]:
             losses[TOGETHER] = {seed: sum(losses[name][seed] for name in suite.evaluate) / len(suite.evaluate)
                                 for seed in sorted(complete)}
         outcomes.append(Outcome(variant, color, {job.seed: Run(job.directory) for job in own if job.begun()}, losses,
-                                sum(job.finished() for job in own)))
+                                sum(job.finished() for job in own),
+                                [said for job in own if job.analyze and job.trained() and (said := job.analysis())]))
     return outcomes
 
 
@@ -99,40 +104,16 @@ def markdown(rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
-def html_table(rows: list[list[str]]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def averaged(points: list[tuple[float, float]], reach: int) -> list[tuple[float, float]]:
-    """The mean over `reach` points before and after, fewer at the ends, so that noise of single steps goes."""
-    result = []
-    for index, (x, _) in enumerate(points):
-        near = min(reach, index, len(points) - 1 - index)
-        values = [y for _, y in points[index - near:index + near + 1]]
-        result.append((x, sum(values) / len(values)))
-    return result
-
-
 def curve_of(run: Run, metric: str) -> dict[float, float]:
     return {tokens: value for _, tokens, value in run.series(metric) if value is not None}
 
 
-def banded(outcome: Outcome, curves: list[dict[float, float]]) -> Series | None:
-    """Mean over seeds, and a band from the lowest to the highest, where all seeds have come."""
-    xs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
-    if not xs:
-        return None
-    reach = round(len(xs) * WINDOW / 2)
-    smooth = [averaged([(x, curve[x]) for x in xs], reach) for curve in curves]
-    rows = [(x, [curve[index][1] for curve in smooth]) for index, x in enumerate(xs)]
-    band = [(x, min(values), max(values)) for x, values in rows] if len(curves) > 1 else []
-    return Series(outcome.variant.name, outcome.color, [(x, sum(values) / len(values)) for x, values in rows], band=band)
+def smoothed(outcome: Outcome, curves: list[dict[float, float]]) -> Series | None:
+    return banded(outcome.variant.name, outcome.color, curves, WINDOW)
 
 
 def loss_chart(outcomes: list[Outcome]) -> str:
-    drawn = [banded(outcome, [curve_of(run, "lm loss") for run in outcome.runs.values()]) for outcome in outcomes]
+    drawn = [smoothed(outcome, [curve_of(run, "lm loss") for run in outcome.runs.values()]) for outcome in outcomes]
     drawn = [series for series in drawn if series]
     settled = [y for series in drawn for _, y in series.points[len(series.points) // 10:]]
     return line_chart("Training loss, mean and range over seeds", "tokens", "nats per token", drawn,
@@ -147,7 +128,7 @@ def difference_chart(suite: Suite, outcomes: list[Outcome]) -> str:
         for seed in outcome.runs.keys() & base.runs.keys():
             own, theirs = curve_of(outcome.runs[seed], "lm loss"), curve_of(base.runs[seed], "lm loss")
             curves.append({x: own[x] - theirs[x] for x in own.keys() & theirs.keys()})
-        drawn.append(banded(outcome, curves))
+        drawn.append(smoothed(outcome, curves))
     drawn = [series for series in drawn if series]
     late = [y for series in drawn for _, *edges in (series.band or series.points)[len(series.points) // 10:] for y in edges]
     return line_chart(f"Training loss minus that of {suite.baseline.name}, same seed and data", "tokens", "nats per token",
@@ -155,7 +136,8 @@ def difference_chart(suite: Suite, outcomes: list[Outcome]) -> str:
 
 
 def bars(suite: Suite, outcomes: list[Outcome]) -> str:
-    """Like Figure 3 of the paper, where scores are divided by the best: here the probability of the right token."""
+    """Like Figure 3 of the paper, where scores are divided by the best: here e^-loss, the geometric mean over tokens of
+    the right one's probability."""
     groups = []
     for name in sets_of(suite):
         known = [(outcome, outcome.loss(name)) for outcome in outcomes if outcome.loss(name)]
@@ -170,8 +152,9 @@ def bars(suite: Suite, outcomes: list[Outcome]) -> str:
     if lowest is None:
         return ""
     low = max(0.0, math.floor((lowest - 0.5 * (1 - lowest) - 0.005) * 50) / 50)
-    return bar_chart(f"Probability of the right token, geometric mean over the best variant's (axis from {low:g})",
-                     "relative to the best", groups, low, 1.0 + 0.1 * (1 - low))
+    high = max(bar.error[1] if bar.error else bar.value for _, group in groups for bar in group)
+    return bar_chart("Probability of the right token, geometric mean, best = 1", f"over the best (axis from {low:g})", groups,
+                     low, high + 0.05 * (high - low))
 
 
 def imbalance_chart(outcomes: list[Outcome]) -> str:
@@ -182,7 +165,7 @@ def imbalance_chart(outcomes: list[Outcome]) -> str:
             layers = [curve_of(run, f"moe/{layer}/load_imbalance") for layer in run.layers()]
             if layers:
                 curves.append({x: sum(layer[x] for layer in layers) / len(layers) for x in layers[0]})
-        drawn.append(banded(outcome, curves))
+        drawn.append(smoothed(outcome, curves))
     return line_chart("Load imbalance, mean over layers", "tokens", "busiest / mean expert",
                       [series for series in drawn if series], log=True)
 
@@ -217,25 +200,60 @@ def plan_rows(suite: Suite) -> list[list[str]]:
     return rows
 
 
+def analyzed(outcomes: list[Outcome]) -> list[Analyzed]:
+    return [Analyzed(outcome.variant.name, outcome.color, outcome.analyses) for outcome in outcomes if outcome.analyses]
+
+
+def analyses_charts(outcomes: list[Outcome]) -> dict[str, str]:
+    """Figures 4 and 5 of the paper, and how data sets differ, for the variants that the suite has analyzed."""
+    models = analyzed(outcomes)
+    if not models:
+        return {}
+    levels = []
+    for outcome in outcomes:
+        # What figure 5 draws across: the conventional models, which have no experts to spare.
+        if outcome.analyses and outcome.variant.config["model.num_experts_per_tok"] <= 2:
+            losses = [said["unchanged"]["loss"] for said in outcome.analyses]
+            levels.append((f"{outcome.variant.name}, as trained", outcome.color, sum(losses) / len(losses)))
+    return {"disabled": disabled_chart(models), "fewer": fewer_chart([model for model in models if model.many_chosen()], levels),
+            "divergence": divergence_chart(models)}
+
+
+def analyses_section(outcomes: list[Outcome], charts: dict[str, str]) -> str:
+    models = analyzed(outcomes)
+    if not models:
+        return ""
+    maps = "".join(use_map(model.name, model.found[0]) + together_maps(model.name, model.found[0]) for model in models)
+    replaced = replaced_rows(models)
+    table = f"<h2>Shared experts replaced by routed ones</h2>{html_table(replaced)}" if len(replaced) > 1 else ""
+    return (f'<h2>What the experts are for</h2><p>Losses are means over the sets.</p><div class="charts">'
+            f'{"".join(charts.values())}</div>{table}<h2>Who uses which expert (first seed)</h2>'
+            f'<div class="charts">{maps}</div>')
+
+
 def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
     directory = runs / suite.name
     directory.mkdir(parents=True, exist_ok=True)
     outcomes = outcomes_of(suite, jobs)
     results = result_rows(suite, outcomes)
     finished = sum(outcome.finished for outcome in outcomes)
-    charts = "".join([bars(suite, outcomes), loss_chart(outcomes), difference_chart(suite, outcomes),
-                      imbalance_chart(outcomes), load_chart(outcomes)])
+    charts = {"bars": bars(suite, outcomes), "loss": loss_chart(outcomes), "difference": difference_chart(suite, outcomes),
+              "imbalance": imbalance_chart(outcomes), "load": load_chart(outcomes)}
+    analyses = analyses_charts(outcomes)
     page = (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(suite.name)}</title>'
             f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
             f'<h1>{escape(suite.title)}</h1><p class="sub">suite {escape(suite.name)}: {finished} of {len(jobs)} runs '
             f"finished, {short(suite.tokens)} tokens each, seeds {', '.join(map(str, suite.seeds))}</p>"
             f"{html_table(results)}<p>Loss on whole validation files in nats per token: mean over seeds ± standard error. "
             f"Differences pair runs of the same seed, which read the same data in the same order; intervals by Student's "
-            f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets.</p><div class="charts">{charts}</div>'
-            f"<h2>What each variant costs</h2>{html_table(plan_rows(suite))}<h2>What is equal</h2>"
+            f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets.</p><div class="charts">{"".join(charts.values())}</div>'
+            f"{analyses_section(outcomes, analyses)}<h2>What each variant costs</h2>{html_table(plan_rows(suite))}<h2>What is equal</h2>"
             f"{html_table(comparison_rows(suite))}<script>{SCRIPT}</script></body></html>\n")
     report = directory / "report.html"
     report.write_text(page, encoding="utf-8")
+    for name, chart in (charts | analyses).items():
+        if chart:
+            (directory / f"{name}.svg").write_text(as_file(chart), encoding="utf-8")
     (directory / "results.md").write_text(markdown(results), encoding="utf-8")
     numbers = {outcome.variant.name: {"key": outcome.variant.key(), "losses": outcome.losses} for outcome in outcomes}
     (directory / "results.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

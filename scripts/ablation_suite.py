@@ -11,7 +11,8 @@ from pathlib import Path
 from small_yaml import YamlError, flatten, read_yaml, write_yaml
 
 MEASURES = {"total": "feed-forward parameters", "activated": "activated feed-forward parameters", "flops": "FLOPs a token"}
-SUITE_KEYS = ["title", "base", "tokens", "seeds", "ranks", "variants", "baseline", "tolerance", "differs", "evaluate"]
+SUITE_KEYS = ["title", "base", "tokens", "seeds", "ranks", "variants", "baseline", "tolerance", "differs", "evaluate",
+              "analyze", "analyze_tokens"]
 SET_BY_RUNNER = ["run_dir", "rng.seed", "train.train_iters"]
 
 
@@ -51,6 +52,8 @@ class Suite:
     tolerance: float
     differs: dict[str, list[str]]  # variant -> measures that are meant to differ
     evaluate: dict[str, str]       # name of a set -> prefix of its token file
+    analyze: list[str]             # variants whose experts are analyzed
+    analyze_tokens: int            # of each set; 0: all
 
 
 def nearest(word: str, words: list[str]) -> str:
@@ -109,6 +112,9 @@ def finish(path: Path, said: dict, variants: list[Variant], tokens, seeds) -> Su
         expect(name in names, path, f"differs.{name} is no variant{nearest(name, names)}")
         for measure in measures:
             expect(measure in MEASURES, path, f"differs.{name}: {measure}{nearest(measure, list(MEASURES))}")
+    analyzed = said.get("analyze", [])
+    for name in analyzed:
+        expect(name in names, path, f"analyze: {name} is no variant{nearest(str(name), names)}")
     expect(bool(said["evaluate"]), path, "evaluate is empty: name at least one token file")
     batches = {variant.config["train.global_batch_size"] * variant.config["train.seq_length"] for variant in variants}
     expect(len(batches) == 1, path, f"variants have steps of {sorted(batches)} tokens; equal tokens need equal steps")
@@ -117,7 +123,8 @@ def finish(path: Path, said: dict, variants: list[Variant], tokens, seeds) -> Su
     for variant in variants:
         variant.config["train.train_iters"] = steps
     return Suite(path.stem, said.get("title", path.stem), variants, variants[names.index(baseline)], list(seeds), steps,
-                 tokens, tolerance_of(path, said.get("tolerance", "1%")), differs, said["evaluate"])
+                 tokens, tolerance_of(path, said.get("tolerance", "1%")), differs, said["evaluate"], analyzed,
+                 said.get("analyze_tokens", 0))
 
 
 def make_plans(suite: Suite, granule: str) -> None:

@@ -229,6 +229,12 @@ def facts_of(run: Run) -> dict[str, str]:
     }
 
 
+def html_table(rows: list[list[str]]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows[1:])
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
 def facts_table(runs: list[Run]) -> str:
     facts = [facts_of(run) for run in runs]
     names = [name for name in facts[0] if any(fact[name] for fact in facts)]

@@ -99,6 +99,29 @@ def smooth(points: list[Point]) -> list[Point]:
     return smoothed
 
 
+def averaged(points: list[tuple[float, float]], reach: int) -> list[tuple[float, float]]:
+    """The mean over `reach` points before and after, fewer at the ends, so that noise of single steps goes."""
+    result = []
+    for index, (x, _) in enumerate(points):
+        near = min(reach, index, len(points) - 1 - index)
+        values = [y for _, y in points[index - near:index + near + 1]]
+        result.append((x, sum(values) / len(values)))
+    return result
+
+
+def banded(name: str, color: str, curves: list[dict[float, float]], window: float = 0, **options) -> Series | None:
+    """The mean of several curves (x -> y) where all have come, with a band from the lowest to the highest. Each is
+    first averaged over a `window`, a share of its length. None if there is nothing in common."""
+    xs = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
+    if not xs:
+        return None
+    reach = round(len(xs) * window / 2)
+    smooth_curves = [averaged([(x, curve[x]) for x in xs], reach) for curve in curves]
+    rows = [(x, [curve[index][1] for curve in smooth_curves]) for index, x in enumerate(xs)]
+    band = [(x, min(values), max(values)) for x, values in rows] if len(curves) > 1 else []
+    return Series(name, color, [(x, sum(values) / len(values)) for x, values in rows], band=band, **options)
+
+
 def make_y_axis(label: str, values: list[float], log: bool, bounds: tuple[float | None, float | None]) -> Axis:
     log = log and min(values) > 0
     low = min(values) if bounds[0] is None else min(bounds[0], max(values))

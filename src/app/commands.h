@@ -19,5 +19,6 @@ void add_plan_command(CLI::App& app, Command& chosen);
 void add_bench_command(CLI::App& app, Command& chosen);
 void add_import_command(CLI::App& app, Command& chosen);
 void add_export_command(CLI::App& app, Command& chosen);
+void add_analyze_command(CLI::App& app, Command& chosen);
 
 }  // namespace granule

@@ -30,6 +30,7 @@ int run_command_line(int argc, char** argv, World& world) {
   add_bench_command(app, chosen);
   add_import_command(app, chosen);
   add_export_command(app, chosen);
+  add_analyze_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -10,6 +10,7 @@
 namespace granule {
 
 class BatchCounts;
+struct Routing;
 
 /// T = B*S tokens as sequences. A sequence, for balance and capacity, is one row, or one segment of a packed
 /// row.
@@ -49,6 +50,16 @@ struct RoutingStatistics {
   BalanceValues balance;
 };
 
+/// What an analysis changes about a trained model's routing (arXiv 2401.06066, section 4.5); by default
+/// nothing.
+struct RoutingIntervention {
+  int64_t num_disabled = 0;    ///< so many of the experts that a token ranks first are out of its reach
+  int64_t num_chosen = 0;      ///< K in place of the model's; 0: the model's
+  bool shared_experts = true;  ///< false: layers with routed experts leave out their shared ones
+
+  bool reroutes() const { return num_disabled > 0 || num_chosen > 0; }
+};
+
 struct ForwardContext {
   SequenceLayout layout;
   /// Weight of one sequence in a balance loss over sequences, 1 / sequences of the global batch, and of one
@@ -62,6 +73,9 @@ struct ForwardContext {
   /// Where global-batch losses find the counts of other ranks and micro-batches; if null this micro-batch is
   /// all.
   BatchCounts* batch_counts = nullptr;
+  RoutingIntervention intervention;
+  /// If set, every router appends its whole decision, layer by layer.
+  std::vector<Routing>* routings = nullptr;
 };
 
 }  // namespace granule

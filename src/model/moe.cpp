@@ -4,6 +4,7 @@
 
 #include "model/batch_counts.h"
 #include "model/expert_load.h"
+#include "model/routing_intervention.h"
 #include "model/routing_statistics.h"
 
 namespace granule {
@@ -31,7 +32,7 @@ MoeOutput Moe::forward(const at::Tensor& x_TD, const ForwardContext& context,
                        const RoutingDecision& replay) const {
   MoeOutput output;
   if (router_) {
-    const auto routing = router_->route(x_TD, context.layout, replay.chosen_TK);
+    const auto routing = route(x_TD, context, replay.chosen_TK);
     output.y_TD = routed_experts(x_TD, routing);
     output.decision = {routing.chosen_TK,
                        replay.count_sC.defined() ? replay.count_sC : balance_counts(routing, context)};
@@ -39,12 +40,19 @@ MoeOutput Moe::forward(const at::Tensor& x_TD, const ForwardContext& context,
     output.balance_loss = total_loss(balance_, losses);
     if (context.statistics != nullptr)
       context.statistics->push_back(summarize(routing, context.layout, losses));
+    if (context.routings != nullptr) context.routings->push_back(routing);
   }
-  if (shared_) {
+  if (shared_ && (context.intervention.shared_experts || !router_)) {
     const auto shared_TD = shared_->forward(x_TD);
     output.y_TD = output.y_TD.defined() ? output.y_TD + shared_TD : shared_TD;
   }
   return output;
+}
+
+Routing Moe::route(const at::Tensor& x_TD, const ForwardContext& context, const at::Tensor& chosen_TK) const {
+  const auto routing = router_->route(x_TD, context.layout, chosen_TK);
+  if (!context.intervention.reroutes() || chosen_TK.defined()) return routing;
+  return router_->route(x_TD, context.layout, changed_choice(routing, context.intervention));
 }
 
 at::Tensor Moe::routed_experts(const at::Tensor& x_TD, const Routing& routing) const {

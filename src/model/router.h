@@ -17,8 +17,10 @@ struct Routing {
   at::Tensor chosen_TK;  ///< int64, in [0, E), -1 for padding; of equal scores the lower id wins
   at::Tensor expert_TK;  ///< the same after capacity: -1 where the expert had no room left
   at::Tensor
-      counted_TK;      ///< what balance losses count: the choice, but without selection bias and its groups
-  at::Tensor gate_TK;  ///< fp32, differentiable: weight of each chosen expert's output
+      counted_TK;       ///< what balance losses count: the choice, but without selection bias and its groups
+  at::Tensor merit_TE;  ///< fp32, no gradient: what the choice went by, scores with selection bias, -inf
+                        ///< outside a token's groups; undefined if the router has no preferences
+  at::Tensor gate_TK;   ///< fp32, differentiable: weight of each chosen expert's output
   at::Tensor
       probability_TE;   ///< fp32, differentiable: scores over all experts, a distribution for each token
   at::Tensor logit_TE;  ///< fp32, differentiable: what scores are made of; undefined if the router has none

@@ -35,9 +35,12 @@ Routing TopKRouter::route(const at::Tensor& x_TD, const SequenceLayout& layout,
   const auto without_padding = [&](const at::Tensor& id_TK) {
     return id_TK.masked_fill(~layout.valid_T.unsqueeze(1), -1);
   };
-  routing.chosen_TK = chosen_TK.defined() ? chosen_TK : without_padding(choose(score_TE.detach()));
+  routing.merit_TE = merits(score_TE.detach());
+  routing.chosen_TK = chosen_TK.defined()
+                          ? chosen_TK
+                          : without_padding(top_k_ids(routing.merit_TE, config_.num_experts_per_tok));
   routing.counted_TK = selection_bias_E_.defined()
-                           ? without_padding(top_k_ids(score_TE.detach(), config_.num_experts_per_tok))
+                           ? without_padding(top_k_ids(score_TE.detach(), routing.chosen_TK.size(1)))
                            : routing.chosen_TK;
   routing.expert_TK = drop_over_capacity(routing.chosen_TK, layout, config_.n_routed_experts,
                                          config_.moe_expert_capacity_factor);
@@ -49,17 +52,16 @@ at::Tensor TopKRouter::scores(const at::Tensor& logit_TE) const {
   return config_.scoring_func == "softmax" ? at::softmax(logit_TE, 1) : at::sigmoid(logit_TE);
 }
 
-at::Tensor TopKRouter::choose(const at::Tensor& score_TE) const {
-  auto merit_TE = selection_bias_E_.defined() ? score_TE + selection_bias_E_ : score_TE;
-  if (config_.is_grouped()) merit_TE = limit_to_groups(merit_TE, config_);
-  return top_k_ids(merit_TE, config_.num_experts_per_tok);
+at::Tensor TopKRouter::merits(const at::Tensor& score_TE) const {
+  const auto merit_TE = selection_bias_E_.defined() ? score_TE + selection_bias_E_ : score_TE;
+  return config_.is_grouped() ? limit_to_groups(merit_TE, config_) : merit_TE;
 }
 
 at::Tensor TopKRouter::gates(const at::Tensor& score_TE, const at::Tensor& chosen_TK) const {
   // A dropped choice keeps its gate: dropping does not renormalise the others, and its row is left out on the
   // way back.
   auto gate_TK = score_TE.gather(1, chosen_TK.clamp_min(0));
-  if (config_.norm_topk_prob && config_.num_experts_per_tok > 1) {
+  if (config_.norm_topk_prob && chosen_TK.size(1) > 1) {
     gate_TK = gate_TK / (gate_TK.sum(1, /*keepdim=*/true) + 1e-20);
   }
   return config_.routed_scaling_factor == 1.0 ? gate_TK : gate_TK * config_.routed_scaling_factor;

@@ -16,8 +16,8 @@ class TopKRouter : public Router {
 
  private:
   at::Tensor scores(const at::Tensor& logit_TE) const;
-  /// The K best of score plus bias, within the best groups.
-  at::Tensor choose(const at::Tensor& score_TE) const;
+  /// Score plus bias, -inf outside the best groups.
+  at::Tensor merits(const at::Tensor& score_TE) const;
   /// From the scores alone: the bias never enters.
   at::Tensor gates(const at::Tensor& score_TE, const at::Tensor& chosen_TK) const;
 

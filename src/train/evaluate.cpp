@@ -12,7 +12,8 @@
 
 namespace granule {
 
-Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V) {
+Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V,
+                    const RoutingIntervention& intervention) {
   const at::NoGradGuard no_grad;
   CHECK(loader.global_batch_size() % replica.size() == 0);
   const int64_t num_rows = loader.global_batch_size() / replica.size();
@@ -21,7 +22,8 @@ Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loa
   int64_t num_tokens = 0, num_bytes = 0;
   for (int64_t step = 0; step < loader.num_steps(); ++step) {
     const auto rows = loader.load(step, replica.rank() * num_rows, num_rows);
-    const ForwardContext context{layout_of(rows)};
+    ForwardContext context{layout_of(rows)};
+    context.intervention = intervention;
     const auto label_T = rows.label_BS.flatten();
     const auto mask_T = rows.loss_mask_BS.flatten();
     const auto hidden_TD = model.forward(rows.token_BS, context).hidden_TD;

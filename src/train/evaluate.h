@@ -19,7 +19,8 @@ struct Evaluation {
 
 /// Reads all of `loader`, whose global batch is a multiple of the ranks of `replica` (data x expert), each reading
 /// its own rows. `bytes_V` (int64) holds the bytes of text that each id stands for; may be undefined. Collective.
-Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V);
+Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V,
+                    const RoutingIntervention& intervention = {});
 
 /// Bytes of text that each of `vocab_size` ids stands for, int64 [V]; undefined if there is no such tokenizer.
 at::Tensor bytes_of_tokens(const std::string& tokenizer_path, int64_t vocab_size);

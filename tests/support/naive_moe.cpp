@@ -38,8 +38,10 @@ struct TokenRouting {
 };
 
 TokenRouting route_token(const torch::OrderedDict<std::string, at::Tensor>& parameters,
-                         const RouterConfig& config, const at::Tensor& x_D, const at::Tensor& token) {
-  const int64_t E = config.n_routed_experts, K = config.num_experts_per_tok;
+                         const RouterConfig& config, const RoutingIntervention& intervention,
+                         const at::Tensor& x_D, const at::Tensor& token) {
+  const int64_t E = config.n_routed_experts;
+  const int64_t K = intervention.num_chosen > 0 ? intervention.num_chosen : config.num_experts_per_tok;
   TokenRouting routing;
   if (config.is_hash()) {
     const auto expert = parameters["gate.tid2eid"][token.item<int64_t>()].item<int64_t>();
@@ -73,6 +75,7 @@ TokenRouting route_token(const torch::OrderedDict<std::string, at::Tensor>& para
       if (std::find(open.begin(), open.end(), e / size) == open.end()) merit.erase(e);
     }
   }
+  for (const auto favourite : best_of(merit, intervention.num_disabled)) merit.erase(favourite);
   routing.experts = best_of(merit, K);
   routing.counted = config.moe_router_enable_expert_bias ? best_of(score, K) : routing.experts;
   return routing;
@@ -81,18 +84,18 @@ TokenRouting route_token(const torch::OrderedDict<std::string, at::Tensor>& para
 // Which choices find room: [t][k].
 std::vector<std::vector<bool>> with_room(const std::vector<TokenRouting>& routing, const RouterConfig& config,
                                          const Ids& sequence) {
-  std::vector<std::vector<bool>> room(
-      routing.size(), std::vector<bool>(static_cast<size_t>(config.num_experts_per_tok), true));
+  size_t K = 0;
+  for (const auto& token : routing) K = std::max(K, token.experts.size());
+  std::vector<std::vector<bool>> room(routing.size(), std::vector<bool>(K, true));
   if (config.moe_expert_capacity_factor == 0) return room;
   std::map<int64_t, double> tokens;
   for (const auto s : sequence) ++tokens[s];
   std::map<std::pair<int64_t, int64_t>, double> taken;
-  for (size_t k = 0; k < static_cast<size_t>(config.num_experts_per_tok); ++k) {
+  for (size_t k = 0; k < K; ++k) {
     for (size_t t = 0; t < routing.size(); ++t) {
       if (sequence[t] < 0) continue;
-      const double capacity =
-          std::ceil(config.moe_expert_capacity_factor * static_cast<double>(config.num_experts_per_tok) *
-                    tokens[sequence[t]] / static_cast<double>(config.n_routed_experts));
+      const double capacity = std::ceil(config.moe_expert_capacity_factor * static_cast<double>(K) *
+                                        tokens[sequence[t]] / static_cast<double>(config.n_routed_experts));
       room[t][k] = ++taken[{sequence[t], routing[t].experts[k]}] <= capacity;
     }
   }
@@ -165,7 +168,7 @@ NaiveMoe naive_moe(const torch::nn::Module& layer, const ModelConfig& config, co
     sequence.push_back(context.layout.sequence_T[t].item<int64_t>());
     const auto token = context.layout.token_T.defined() ? context.layout.token_T[t] : at::Tensor();
     routing.push_back(router.n_routed_experts > 0 && sequence.back() >= 0
-                          ? route_token(parameters, router, x_TD[t], token)
+                          ? route_token(parameters, router, context.intervention, x_TD[t], token)
                           : TokenRouting{});
   }
   NaiveMoe result;
@@ -182,12 +185,13 @@ NaiveMoe naive_moe(const torch::nn::Module& layer, const ModelConfig& config, co
     for (size_t k = 0; k < experts.size(); ++k) {
       const auto e = experts[k];
       auto gate = score_E[e] * router.routed_scaling_factor;
-      if (router.norm_topk_prob && router.num_experts_per_tok > 1) gate = gate / gate_sum;
+      if (router.norm_topk_prob && experts.size() > 1) gate = gate / gate_sum;
       if (!room[t][k]) continue;
       y_D = y_D + gate * naive_mlp(x_D, weight("experts.gate_proj")[e], weight("experts.up_proj")[e],
                                    weight("experts.down_proj")[e]);
     }
-    if (config.n_shared_experts > 0) {
+    if (config.n_shared_experts > 0 &&
+        (context.intervention.shared_experts || router.n_routed_experts == 0)) {
       y_D = y_D + naive_mlp(x_D, weight("shared_experts.gate_proj")[0], weight("shared_experts.up_proj")[0],
                             weight("shared_experts.down_proj")[0]);
     }

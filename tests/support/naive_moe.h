@@ -23,7 +23,7 @@ struct NaiveMoe {
 };
 
 /// `layer` gives the parameters by name, in any layout with all experts local. Of `context` layout and
-/// weights count; the routed output of padding is zero. The micro-batch is the whole batch.
+/// weights and intervention count; the routed output of padding is zero. The micro-batch is the whole batch.
 NaiveMoe naive_moe(const torch::nn::Module& layer, const ModelConfig& config, const at::Tensor& x_TD,
                    const ForwardContext& context);
 

@@ -1,0 +1,347 @@
+"""scripts/ablate.py: suites read and refused, statistics against values by hand, real runs of a few steps."""
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ROOT / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+import ablation_statistics  # noqa: E402
+import ablation_suite  # noqa: E402
+import analysis_charts  # noqa: E402
+import report_chart  # noqa: E402
+import small_yaml  # noqa: E402
+
+BASE = """
+model:
+  vocab_size: 320
+  hidden_size: 32
+  num_hidden_layers: 2
+  num_attention_heads: 4
+  intermediate_size: 64
+  moe_intermediate_size: 64
+  n_routed_experts: 8
+  num_experts_per_tok: 2
+  moe_aux_loss_coeff: 0.01
+  initializer_range: 0.05
+data:
+  train: [{data}/train]
+train:
+  global_batch_size: 4
+  micro_batch_size: 4
+  seq_length: 32
+optimizer:
+  lr: 3.0e-3
+checkpoint:
+  save_interval: 5
+logger:
+  log_interval: 1
+"""
+
+SUITE = """
+title: two of a kind
+base: base.yaml
+tokens: 1280   # 10 steps
+seeds: [1, 2]
+tolerance: 2%
+evaluate:
+  own: {data}/train
+  new: {data}/valid
+analyze: [shared]
+analyze_tokens: 256
+variants:
+  plain:
+  shared:
+    model.n_shared_experts: 1
+    model.n_routed_experts: 7
+    model.num_experts_per_tok: 1
+"""
+
+SAME_BY_OTHER_NAME = """
+base: base.yaml
+tokens: 1280
+seeds: [1]
+evaluate:
+  own: {data}/train
+variants:
+  another name:
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("corpus")
+    subprocess.run([sys.executable, ROOT / "data/prepare.py", "--output", directory, "--bytes", "--valid-fraction", "0.3",
+                    "--text", *sorted((ROOT / "docs").glob("*.md"))], check=True, capture_output=True)
+    return directory
+
+
+def write_suite(directory: Path, data: Path, text: str = SUITE, name: str = "suite") -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "base.yaml").write_text(BASE.format(data=data))
+    path = directory / f"{name}.yaml"
+    path.write_text(text.format(data=data))
+    return path
+
+
+def command(*arguments) -> list[str]:
+    return [sys.executable, str(SCRIPTS / "ablate.py"), *map(str, arguments)]
+
+
+def ablate(*arguments, code: int = 0) -> subprocess.CompletedProcess:
+    job = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+    assert job.returncode == code, job.stdout + job.stderr
+    return job
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """A suite run from begin to end, two runs at once."""
+    directory = tmp_path_factory.mktemp("finished")
+    suite = write_suite(directory, data)
+    return suite, directory / "runs", ablate(suite, "--runs", directory / "runs", "--jobs", 2)
+
+
+def run_directories(runs: Path) -> list[Path]:
+    return sorted(runs.glob("*/seed-*"))
+
+
+def test_every_variant_and_seed_is_trained_evaluated_and_reported(finished):
+    suite, runs, job = finished
+    directories = run_directories(runs)
+    assert len(directories) == 4
+    for directory in directories:
+        assert (directory / "checkpoints/step-0000010/manifest.json").exists()
+        assert {path.stem for path in (directory / "evaluation").iterdir()} == {"own", "new"}
+    assert sum((directory / "analysis.json").exists() for directory in directories) == 2
+    results = json.loads((runs / "suite/results.json").read_text())
+    for name, variant in results.items():
+        for seed in ("1", "2"):
+            sets = {kind: json.loads((runs / variant["key"] / f"seed-{seed}/evaluation/{kind}.json").read_text())["loss"]
+                    for kind in ("own", "new")}
+            assert variant["losses"]["together"][seed] == pytest.approx(sum(sets.values()) / 2)
+    page = (runs / "suite/report.html").read_text()
+    for words in ("two of a kind", "plain", "shared", "Training loss", "Load imbalance", "95 % interval",
+                  "Probability of the right token, geometric mean", "top routed experts disabled", "4 of 4 runs finished"):
+        assert words in page, words
+    assert "http" not in page.replace("http://www.w3.org/", "")
+    assert "plain" in job.stdout and "+0.0%" in job.stdout
+
+
+def test_charts_are_files_of_their_own_with_title_and_legend(finished):
+    _, runs, _ = finished
+    charts = {path.stem: xml.etree.ElementTree.parse(path) for path in (runs / "suite").glob("*.svg")}
+    assert charts.keys() == {"bars", "loss", "difference", "imbalance", "load", "disabled", "divergence"}
+    for name in ("bars", "loss", "difference", "imbalance", "load"):
+        words = [element.text for element in charts[name].iter("{http://www.w3.org/2000/svg}text")]
+        assert "plain" in words and "shared" in words, name
+    assert "var(" not in (runs / "suite/loss.svg").read_text()
+
+
+def test_what_is_finished_is_never_trained_again_also_in_another_suite(finished, data):
+    suite, runs, _ = finished
+    before = {path: path.stat().st_mtime_ns for directory in run_directories(runs) for path in directory.rglob("*")
+              if path.is_file()}
+    other = write_suite(suite.parent, data, SAME_BY_OTHER_NAME, "other")
+    job = ablate(suite, other, "--runs", runs)
+    assert "4 runs, 4 of them finished before" in job.stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert len(run_directories(runs)) == 4
+    assert (runs / "other/report.html").exists()
+
+
+def test_report_only_reports_what_there_is(finished, tmp_path, data):
+    suite, runs, _ = finished
+    copy = tmp_path / "runs"
+    shutil.copytree(runs, copy)
+    shutil.rmtree(next(copy.glob("*/seed-2")))
+    ablate(suite, "--runs", copy, "--report-only")
+    assert "3 of 4 runs finished" in (copy / "suite/report.html").read_text()
+    ablate(suite, "--runs", tmp_path / "none", "--report-only")
+    assert "0 of 4 runs finished" in (tmp_path / "none/suite/report.html").read_text()
+
+
+def last_step(directory: Path) -> int:
+    try:
+        return json.loads((directory / "metrics.jsonl").read_text().splitlines()[-1])["step"]
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+@pytest.mark.parametrize("how, code", [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
+def test_killed_in_the_middle_it_goes_on_and_ends_the_same(data, tmp_path, how, code):
+    suite = write_suite(tmp_path, data, SAME_BY_OTHER_NAME)
+    arguments = (suite, "--tokens", 128 * 400)
+    ablate(*arguments, "--runs", tmp_path / "whole")
+    runner = subprocess.Popen(command(*arguments, "--runs", tmp_path / "broken"), stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 120
+        while not any(last_step(directory) >= 20 for directory in run_directories(tmp_path / "broken")):
+            assert runner.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        runner.send_signal(how)
+    assert runner.wait(timeout=60) == code
+    broken, = run_directories(tmp_path / "broken")
+    assert last_step(broken) < 400
+
+    job = ablate(*arguments, "--runs", tmp_path / "broken")
+    assert "goes on in" in job.stdout
+    whole, = run_directories(tmp_path / "whole")
+    answers = [json.loads((run / "evaluation/own.json").read_text())["loss"] for run in (whole, broken)]
+    assert answers[0] == answers[1]
+
+
+def test_killed_run_is_started_again_by_the_runner(data, tmp_path):
+    suite = write_suite(tmp_path, data, SAME_BY_OTHER_NAME)
+    runner = subprocess.Popen(command(suite, "--tokens", 128 * 400, "--runs", tmp_path / "runs"), stdout=subprocess.PIPE,
+                              text=True)
+    deadline = time.monotonic() + 120
+    while not any(last_step(directory) >= 5 for directory in run_directories(tmp_path / "runs")):
+        assert runner.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    trainer = int(subprocess.run(["pgrep", "-P", str(runner.pid)], capture_output=True, text=True).stdout.split()[0])
+    os.kill(trainer, signal.SIGKILL)
+    output, _ = runner.communicate(timeout=120)
+    assert runner.returncode == 0, output
+    assert "interrupted (-9), goes on" in output and "finished" in output
+
+
+def test_ranks_run_under_mpirun(data, tmp_path):
+    suite = write_suite(tmp_path, data, SAME_BY_OTHER_NAME.replace("seeds: [1]", "seeds: [1]\nranks: 2"))
+    os.environ |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    ablate(suite, "--runs", tmp_path / "runs")
+    run, = run_directories(tmp_path / "runs")
+    shards = [file["name"] for file in
+              json.loads((run / "checkpoints/step-0000010/manifest.json").read_text())["files"]]
+    assert len([name for name in shards if name.endswith(".safetensors")]) == 2
+
+
+def test_run_that_fails_is_reported_and_the_others_go_on(data, tmp_path):
+    text = SAME_BY_OTHER_NAME.replace("  another name:", "  broken:\n    data.train: [nowhere]\n  fine:")
+    job = ablate(write_suite(tmp_path, data, text), "--runs", tmp_path / "runs", code=1)
+    assert "broken, seed 1: failed, exit code 3" in job.stdout
+    assert "1 of 2 runs finished" in (tmp_path / "runs/suite/report.html").read_text()
+
+
+@pytest.mark.parametrize("old, new, expected", [
+    ("model.n_shared_experts: 1", "model.n_shared_expert: 1", ["variant shared", "n_shared_experts"]),
+    ("model.n_shared_experts: 1", "model.n_shared_experts: 2", ["cannot be compared", "shared: feed-forward parameters",
+                                                                "+12.5%", "differs"]),
+    ("model.n_shared_experts: 1", "rng.seed: 1", ["the runner sets it"]),
+    ("model.num_experts_per_tok: 1", "model.num_experts_per_tok: 9", ["variant shared", "num_experts_per_tok"]),
+    ("seeds: [1, 2]", "seed: [1, 2]", ["unknown key seed", "did you mean seeds"]),
+    ("seeds: [1, 2]", "seeds: [1, 1]", ["different numbers"]),
+    ("base: base.yaml", "base: bass.yaml", ["bass.yaml does not exist"]),
+    ("tokens: 1280", "tokens: 100", ["less than one step"]),
+    ("tolerance: 2%", "tolerance: much", ["tolerance = much"]),
+    ("tolerance: 2%", "baseline: plein", ["did you mean plain"]),
+    ("tolerance: 2%", "differs:\n  shared: [totals]", ["did you mean total"]),
+    ("analyze: [shared]", "analyze: [share]", ["did you mean shared"]),
+    ("  plain:", "  plain:\n    train.seq_length: 64", ["equal tokens need equal steps"]),
+    ("title: two", "title: &two", ["outside the YAML"]),
+])
+def test_bad_suite_is_refused_before_anything_runs(data, tmp_path, old, new, expected):
+    assert old in SUITE
+    suite = write_suite(tmp_path, data, SUITE.replace(old, new))
+    job = ablate(suite, "--runs", tmp_path / "runs", code=2)
+    for words in expected:
+        assert words in job.stderr, job.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_is_meant_to_differ_may(data, tmp_path):
+    text = SUITE.replace("model.n_shared_experts: 1", "model.n_shared_experts: 2")
+    suite = write_suite(tmp_path, data, text.replace("tolerance: 2%", "differs:\n  shared: [total, activated, flops]"))
+    assert "+12.5% (meant)" in ablate(suite, "--check").stdout
+
+
+def test_shipped_suites_can_be_run():
+    suites = [path for path in sorted((ROOT / "configs/ablations").glob("*.yaml")) if path.stem != "base"]
+    assert {path.stem for path in suites} >= {"figure3", "table1", "shared_ratio", "balance", "figures456"}
+    table = ablate(*suites, "--check").stdout
+    for path in suites:
+        assert f"{path.stem}: " in table
+
+
+def test_the_same_config_has_one_key_in_all_shipped_suites():
+    def key(suite: str, name: str) -> str:
+        loaded = ablation_suite.load_suite(ROOT / f"configs/ablations/{suite}.yaml")
+        return next(variant.key() for variant in loaded.variants if variant.name == name)
+
+    assert key("figure3", "DeepSeekMoE 1+7/63") == key("table1", "DeepSeekMoE") == key("shared_ratio", "1 shared") \
+        == key("balance", "per sequence 0.01") == key("figures456", "DeepSeekMoE")
+    assert key("figure3", "GShard 0+2/16") == key("table1", "GShard") == key("figures456", "GShard")
+    assert key("table1", "GShard") != key("table1", "Switch")
+
+
+def test_statistics_by_hand():
+    value = ablation_statistics.estimate([1.0, 2.0, 6.0])
+    # Variance (4 + 1 + 9) / 2 = 7, standard error sqrt(7 / 3).
+    assert value.mean == 3 and value.error == pytest.approx(math.sqrt(7 / 3))
+    low, high = value.interval()
+    assert (low, high) == pytest.approx((3 - 4.303 * math.sqrt(7 / 3), 3 + 4.303 * math.sqrt(7 / 3)))
+    assert not value.differs_from_zero()
+    assert ablation_statistics.estimate([5.0]).error is None
+    assert ablation_statistics.estimate([]) is None
+
+    difference = ablation_statistics.paired_difference({1: 2.0, 2: 5.0, 3: 9.0}, {1: 1.0, 2: 4.1, 4: 0.0})
+    assert difference.mean == pytest.approx(0.95) and difference.count == 2
+    assert difference.error == pytest.approx(0.05)
+    assert ablation_statistics.estimate([1.0, 1.1, 0.9]).differs_from_zero()
+    # Published values of Student's t.
+    assert ablation_statistics.t_quantile(2) == 4.303
+    assert ablation_statistics.t_quantile(60) == pytest.approx(2.000, abs=2e-3)
+    assert ablation_statistics.t_quantile(31) == pytest.approx(2.040, abs=2e-3)
+
+
+def test_yaml_subset_reads_and_writes():
+    path = ROOT / "configs/ablations/base.yaml"
+    flat = small_yaml.flatten(small_yaml.read_yaml(path))
+    assert flat["model.hidden_size"] == 192 and isinstance(flat["optimizer.lr"], float)
+    assert flat["data.weights"] == [0.5, 0.5] and flat["logger.tensorboard"] is False
+    assert flat["train.precision"] == "bf16"
+
+
+@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a:\n\tb: 1\n", "a: {b: 1}\n", "- a\n", "a: [1,\n  2]\n", "a: \"b\n",
+                                  "  a: 1\n b: 2\n", "a: *b\n"])
+def test_yaml_outside_the_subset_is_refused_with_its_line(tmp_path, text):
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+    with pytest.raises(small_yaml.YamlError, match=re.escape(str(path)) + r":\d: "):
+        small_yaml.read_yaml(path)
+
+
+def test_yaml_written_is_read_back(tmp_path):
+    flat = {"run_dir": "a b", "model.x": 1, "model.y": 0.01, "data.train": ["p/q", "r"], "logger.z": False}
+    path = tmp_path / "x.yaml"
+    path.write_text(small_yaml.write_yaml(flat))
+    assert small_yaml.flatten(small_yaml.read_yaml(path)) == flat
+
+
+def test_band_spans_the_seeds_and_its_mean():
+    series = report_chart.banded("a", "#000000", [{1: 1.0, 2: 2.0, 3: 5.0}, {1: 3.0, 2: 2.0}])
+    assert series.points == [(1, 2.0), (2, 2.0)]
+    assert series.band == [(1, 1.0, 3.0), (2, 2.0, 2.0)]
+    assert report_chart.banded("a", "#000000", []) is None
+
+
+def test_lift_is_one_for_experts_chosen_independently_of_one_another():
+    # Three experts, every pair equally often; then 0 and 1 three times as often.
+    layer = {"sets": {"a": {"tokens_per_expert": [2, 2, 2], "chosen_together": [[2, 1, 1], [1, 2, 1], [1, 1, 2]]}}}
+    lifts = analysis_charts.lifts(layer)
+    assert all(lifts[a][b] == pytest.approx(1) for a in range(3) for b in range(3))
+    layer["sets"]["a"]["chosen_together"] = [[4, 3, 1], [3, 4, 1], [1, 1, 2]]
+    lifts = analysis_charts.lifts(layer)
+    assert lifts[0][1] == pytest.approx(3 / (4 * 4 / 6)) and lifts[0][2] < 1 and lifts[0][1] == lifts[1][0]
