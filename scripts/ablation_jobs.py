@@ -194,5 +194,7 @@ class Runner:
             job.restarts += 1
             self.say(f"{job.name()}: interrupted ({'stopped' if code == STOPPED else code}), goes on")
             return
-        job.failure = f"exit code {code}; see {job.directory / 'console.log'}"
+        console = job.directory / "console.log"
+        errors = [line for line in console.read_text(errors="replace").splitlines() if "error: " in line]
+        job.failure = f"exit code {code}: {errors[-1].partition('error: ')[2] if errors else 'no message'} ({console})"
         self.say(f"{job.name()}: failed, {job.failure}")
