@@ -30,13 +30,14 @@ CONFINED = [
     ("CLI11", r'#include\s+[<"]CLI/', r"app/.*"),
     ("MPI", r'#include\s+[<"]mpi\.h', r"comm/mpi_[^/]*"),
     ("NCCL", r'#include\s+[<"]nccl\.h', r"comm/nccl_[^/]*"),
-    ("CUDA", r'#include\s+[<"](cuda|cublas|(ATen|c10)/cuda/)', r".*\.cuh?|comm/nccl_[^/]*"),
+    ("CUDA", r'#include\s+[<"](cuda|cublas|(ATen|c10)/cuda/)', r".*\.cuh?|.*_cuda\.cpp|comm/nccl_[^/]*"),
     ("LibTorch", r'#include\s+[<"](ATen|torch|c10)/', r"(?!base/).*"),
     ("the environment", r"\b(secure_)?getenv\s*\(|\benviron\b", r"comm/world\.cpp"),
 ]
 
-# One concept may have a source file for each device or instruction set; the test and the README name the concept.
-BACKEND = re.compile(r"_(cpu|cuda|plain|avx2|avx512|avx512_bf16)$")
+# One concept may have a source file for each device or instruction set, or one for builds without the device; the test
+# and the README name the concept.
+BACKEND = re.compile(r"_(cpu|cuda|none|plain|avx2|avx512|avx512_bf16)$")
 
 # Source files whose test has another name: parts that are only tested well where they are put together.
 TESTED_BY = {
@@ -86,6 +87,7 @@ TESTED_BY = {
     "comm/mpi_communicator.cpp": "multi_rank/communicator_test.cpp",
     "comm/mpi_runtime.cpp": "multi_rank/communicator_test.cpp",
     "ops/expert_kernels.cpp": "ops/expert_mlp_test.cpp",
+    "ops/expert_grouped.cpp": "ops/device_test.cpp",
     "ops/expert_matmul.cpp": "ops/expert_mlp_test.cpp",
     "ops/kernels.cpp": "ops/isa_test.cpp",
     "ops/kernels_avx2.cpp": "ops/expert_mlp_test.cpp",
@@ -95,6 +97,10 @@ TESTED_BY = {
     "ops/scratch.cpp": "ops/expert_mlp_test.cpp",
     "ops/team.cpp": "ops/expert_mlp_test.cpp",
     "ops/weight_gradient.cpp": "ops/expert_mlp_test.cpp",
+    "ops/wide_matmul.cpp": "ops/device_test.cpp",
+    "comm/accelerator_none.cpp": "comm/device_test.cpp",
+    "comm/accelerator_cuda.cpp": "gpu/gpu_test.cpp",
+    "comm/nccl_transport.cpp": "gpu/gpu_test.cpp",
 }
 
 MAX_FILE_LINES = 400

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing and builds build/cpu/granule. With --tests also what the tests compare with.
-# Can be run again: does only what is missing.
+# Installs what is missing and builds build/cpu/granule. With --tests also what the tests compare with and all tests;
+# with --cuda build/cuda/granule, which computes on GPUs, and its tests. Can be run again: does only what is missing.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -36,19 +36,41 @@ install_packages() {
 build() {
   say "building $BUILD_DIR/granule"
   cd "$ROOT"
-  cmake --preset cpu -DGRANULE_LIBTORCH="$(echo "$RUNTIME_ENV"/lib/python3*/site-packages/torch)" >"$BUILD_DIR.configure.log" 2>&1 || {
+  cmake --preset cpu -DGRANULE_LIBTORCH="$(torch_of "$RUNTIME_ENV")" >"$BUILD_DIR.configure.log" 2>&1 || {
     cat "$BUILD_DIR.configure.log"
     exit 1
   }
   cmake --build --preset cpu "$@"
 }
 
+torch_of() { echo "$1"/lib/python3*/site-packages/torch; }
+
+# The full torch wheel of the tests' environment brings the CUDA libraries with their headers; everything that knows no
+# CUDA is compiled as for the CPU and comes out of the compiler's cache.
+build_cuda() {
+  say "building $CUDA_BUILD_DIR/granule"
+  cd "$ROOT"
+  cmake --preset cuda -DGRANULE_LIBTORCH="$(torch_of "$RUNTIME_ENV")" \
+    -DGRANULE_CUDA_LIBTORCH="$(torch_of "$PEERS_ENV")" >"$CUDA_BUILD_DIR.configure.log" 2>&1 || {
+    cat "$CUDA_BUILD_DIR.configure.log"
+    exit 1
+  }
+  cmake --build --preset cuda --target granule gpu_test
+}
+
 mkdir -p "$ROOT/build"
 install_packages
 make_environment "$RUNTIME_ENV" "$ROOT/scripts/requirements.txt" --no-deps
-if [ "${1:-}" = --tests ]; then
-  make_environment "$PEERS_ENV" "$ROOT/scripts/requirements-test.txt"
-  build
-else
-  build --target granule
-fi
+case "${1:-}" in
+  --tests)
+    make_environment "$PEERS_ENV" "$ROOT/scripts/requirements-test.txt"
+    build
+    ;;
+  --cuda)
+    make_environment "$PEERS_ENV" "$ROOT/scripts/requirements-test.txt"
+    build_cuda
+    ;;
+  *)
+    build --target granule
+    ;;
+esac

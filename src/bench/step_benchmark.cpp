@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "base/random.h"
+#include "comm/device.h"
 #include "model/model_size.h"
 #include "ops/isa.h"
 
@@ -67,8 +68,9 @@ std::vector<std::pair<std::string, double>> StepBenchmark::median_phases() const
 
 StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm_up, int64_t steps) {
   set_kernel_isa(config.train.kernel_isa);
-  Mesh mesh(world, config.parallel);
-  Transformer model(config.model, mesh.expert(), config.train.dtype());
+  const auto device = open_device(world, config.train.device);
+  Mesh mesh(world, config.parallel, device);
+  Transformer model(config.model, mesh.expert(), config.train.dtype(), device);
   model.initialize(static_cast<uint64_t>(config.rng.seed));
   Optimizer optimizer(model.placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()},
                       config.optimizer);

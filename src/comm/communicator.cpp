@@ -1,6 +1,6 @@
 #include "comm/communicator.h"
 
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <numeric>
@@ -31,7 +31,7 @@ int64_t num_bytes(const at::Tensor& tensor) {
 
 void check_plain(const at::Tensor& tensor, const char* verb) {
   CHECK(tensor.defined(), verb, ": undefined tensor");
-  CHECK(tensor.is_cpu() && tensor.is_contiguous(), verb, ": needs a contiguous tensor in host memory");
+  CHECK(tensor.is_contiguous(), verb, ": needs a contiguous tensor");
 }
 
 void check_reducible(const at::Tensor& tensor, const char* verb) {
@@ -39,21 +39,26 @@ void check_reducible(const at::Tensor& tensor, const char* verb) {
   CHECK(is_reducible(tensor.scalar_type()), verb, ": dtype ", tensor.scalar_type());
 }
 
-void check_same_dtype(const at::Tensor& a, const at::Tensor& b, const char* verb) {
+void check_alike(const at::Tensor& a, const at::Tensor& b, const char* verb) {
   CHECK(a.scalar_type() == b.scalar_type(), verb, ": dtypes ", a.scalar_type(), " and ", b.scalar_type());
+  CHECK(a.device() == b.device(), verb, ": tensors on ", a.device(), " and ", b.device());
 }
 
 // `whole` is `size` times as large as `part`.
 void check_slices(const at::Tensor& part, const at::Tensor& whole, int size, const char* verb) {
   check_plain(part, verb);
   check_plain(whole, verb);
-  check_same_dtype(part, whole, verb);
+  check_alike(part, whole, verb);
   CHECK(whole.numel() == size * part.numel(), verb, ": ", whole.numel(), " elements for ", size, " ranks of ",
         part.numel());
 }
 
 void copy_unless_same(const at::Tensor& from, at::Tensor& to) {
   if (from.const_data_ptr() == to.const_data_ptr()) return;
+  if (!from.is_cpu()) {
+    to.view({-1}).copy_(from.view({-1}));
+    return;
+  }
   std::copy_n(bytes_of(from), num_bytes(from), bytes_of(to));
 }
 
@@ -61,6 +66,18 @@ int64_t row_bytes(const at::Tensor& rows) {
   int64_t elements = 1;
   for (int64_t dim = 1; dim < rows.dim(); ++dim) elements *= rows.size(dim);
   return elements * static_cast<int64_t>(rows.element_size());
+}
+
+// "0, 2", "0, 4 ... 60": many ranks of even distance are told by the first two and the last.
+std::string list_text(std::span<const int> ranks) {
+  constexpr size_t kMany = 5;
+  const auto uneven = [&](int a, int b) { return b - a != ranks[1] - ranks[0]; };
+  if (ranks.size() >= kMany && std::adjacent_find(ranks.begin(), ranks.end(), uneven) == ranks.end()) {
+    return join_text(ranks[0], ", ", ranks[1], " ... ", ranks.back());
+  }
+  std::string text;
+  for (const int rank : ranks) text += (text.empty() ? "" : ", ") + std::to_string(rank);
+  return text;
 }
 
 // `counts` must cover the rows of `tensor`, one count a rank.
@@ -78,12 +95,22 @@ void check_counts(const at::Tensor& tensor, std::span<const int64_t> counts, int
 }  // namespace
 
 Communicator::Communicator(std::string name, int rank, int size, std::shared_ptr<CollectiveLog> log)
-    : name_(std::move(name)), rank_(rank), size_(size), log_(std::move(log)) {
+    : name_(std::move(name)), label_(name_), rank_(rank), size_(size), log_(std::move(log)) {
   CHECK(rank >= 0 && rank < size, "rank ", rank, " of ", size, " in group ", name_);
 }
 
+void Communicator::set_world_ranks(std::span<const int> ranks) {
+  label_ = join_text(name_, " (ranks ", list_text(ranks), ")");
+}
+
 CollectiveLog::Entry Communicator::log_entry(const char* verb, int64_t bytes) {
-  return log_->enter(verb, name_, ++sequence_, bytes);
+  return log_->enter(verb, label_, ++sequence_, bytes);
+}
+
+bool Communicator::is_for_device(const at::Tensor& tensor, const char* verb) const {
+  if (tensor.is_cpu()) return false;
+  CHECK(transport_ != nullptr, verb, " in group ", name_, ": nothing carries tensors on ", tensor.device());
+  return true;
 }
 
 std::byte* Communicator::scratch(int64_t bytes) {
@@ -114,6 +141,7 @@ int64_t Communicator::all_reduce(int64_t value, Reduction reduction, const char*
 void Communicator::all_reduce(at::Tensor& tensor, Reduction reduction, const char* verb) {
   check_reducible(tensor, verb);
   if (size_ == 1 || tensor.numel() == 0) return;
+  if (is_for_device(tensor, verb)) return transport_->all_reduce(tensor, reduction);
   const auto entry = log_entry(verb, num_bytes(tensor));
   const auto dtype = tensor.scalar_type();
   auto* data = bytes_of(tensor);
@@ -169,6 +197,7 @@ void Communicator::all_gather(const at::Tensor& mine, at::Tensor& all) {
   check_slices(mine, all, size_, "all_gather");
   if (size_ == 1) return copy_unless_same(mine, all);
   if (mine.numel() == 0) return;
+  if (is_for_device(mine, "all_gather")) return transport_->all_gather(mine, all);
   const auto entry = log_entry("all_gather", num_bytes(mine));
   gather_equal_bytes(bytes_of(mine), num_bytes(mine), bytes_of(all));
 }
@@ -178,6 +207,7 @@ void Communicator::reduce_scatter_sum(const at::Tensor& all, at::Tensor& mine) {
   check_reducible(all, "reduce_scatter_sum");
   if (size_ == 1) return copy_unless_same(all, mine);
   if (mine.numel() == 0) return;
+  if (is_for_device(all, "reduce_scatter_sum")) return transport_->reduce_scatter_sum(all, mine);
   const auto entry = log_entry("reduce_scatter_sum", num_bytes(all));
   reduce_slices(bytes_of(all), mine.numel(), bytes_of(mine), all.scalar_type(), Reduction::kSum);
 }
@@ -185,11 +215,15 @@ void Communicator::reduce_scatter_sum(const at::Tensor& all, at::Tensor& mine) {
 void Communicator::all_to_all(const at::Tensor& sent, at::Tensor& received) {
   check_plain(sent, "all_to_all");
   check_plain(received, "all_to_all");
-  check_same_dtype(sent, received, "all_to_all");
+  check_alike(sent, received, "all_to_all");
   CHECK(sent.sizes() == received.sizes() && sent.dim() >= 1 && sent.size(0) == size_, "all_to_all: sizes ",
         sent.sizes(), " and ", received.sizes(), " for ", size_, " ranks");
   if (size_ == 1) return copy_unless_same(sent, received);
   if (sent.numel() == 0) return;
+  if (is_for_device(sent, "all_to_all")) {
+    const std::vector<int64_t> one_row_each(static_cast<size_t>(size_), 1);
+    return transport_->all_to_all_rows(sent, one_row_each, received, one_row_each);
+  }
   const auto entry = log_entry("all_to_all", num_bytes(sent));
   std::vector<Block> blocks;
   const auto bytes = num_bytes(sent) / size_;
@@ -201,13 +235,16 @@ void Communicator::all_to_all_rows(const at::Tensor& sent, std::span<const int64
                                    at::Tensor& received, std::span<const int64_t> receive_rows) {
   check_counts(sent, send_rows, size_, "rows sent");
   check_counts(received, receive_rows, size_, "rows received");
-  check_same_dtype(sent, received, "all_to_all_rows");
+  check_alike(sent, received, "all_to_all_rows");
   const auto row = row_bytes(sent);
   CHECK(row == row_bytes(received), "all_to_all_rows: rows of ", row, " and ", row_bytes(received), " bytes");
   if (size_ == 1) {
     CHECK(send_rows[0] == receive_rows[0], "sends ", send_rows[0], " rows to itself, expects ",
           receive_rows[0]);
     return copy_unless_same(sent, received);
+  }
+  if (is_for_device(sent, "all_to_all_rows")) {
+    return transport_->all_to_all_rows(sent, send_rows, received, receive_rows);
   }
   const auto entry = log_entry("all_to_all_rows", num_bytes(sent));
   const auto blocks_of = [&](std::span<const int64_t> rows) {
@@ -226,6 +263,7 @@ void Communicator::broadcast(at::Tensor& tensor, int root) {
   check_plain(tensor, "broadcast");
   CHECK(root >= 0 && root < size_, "broadcast from rank ", root, " of ", size_);
   if (size_ == 1 || tensor.numel() == 0) return;
+  if (is_for_device(tensor, "broadcast")) return transport_->broadcast(tensor, root);
   const auto entry = log_entry("broadcast", num_bytes(tensor));
   broadcast_bytes(bytes_of(tensor), num_bytes(tensor), root);
 }

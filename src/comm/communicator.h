@@ -3,7 +3,9 @@
 //
 // The order law: all ranks of a group issue the same collectives in the same order, also with nothing to
 // send. Sums are taken in rank order, so a result is the same in every run and on every rank. Every
-// collective is entered in the CollectiveLog, where the hang watchdog reads who waits for what.
+// collective is entered in the CollectiveLog, where the hang watchdog reads who waits for what. Tensors in
+// the memory of a device travel by the group's DeviceTransport, under the same law; the order of sums is
+// then the transport's.
 
 #include <ATen/core/Tensor.h>
 
@@ -15,6 +17,7 @@
 #include <vector>
 
 #include "comm/collective_log.h"
+#include "comm/device_transport.h"
 #include "comm/reduction.h"
 
 namespace granule {
@@ -29,6 +32,13 @@ class Communicator {
   int size() const { return size_; }
   /// Mesh axis or purpose, for messages: "world", "expert", "data" ...
   const std::string& name() const { return name_; }
+
+  /// The ranks' numbers in the world, for messages: "expert (ranks 0, 2)".
+  void set_world_ranks(std::span<const int> ranks);
+  /// What carries tensors in device memory from now on. A group of one rank needs none.
+  void set_device_transport(std::shared_ptr<DeviceTransport> transport) { transport_ = std::move(transport); }
+  /// For backends: marks this group's next collective as in progress.
+  CollectiveLog::Entry log_entry(const char* verb, int64_t bytes);
 
   /// Elementwise sum over ranks, in place; fp32, fp64 or int64, contiguous.
   void all_reduce_sum(at::Tensor& tensor);
@@ -76,7 +86,7 @@ class Communicator {
   virtual void wait_for_all() = 0;
 
  private:
-  CollectiveLog::Entry log_entry(const char* verb, int64_t bytes);
+  bool is_for_device(const at::Tensor& tensor, const char* verb) const;
   void all_reduce(at::Tensor& tensor, Reduction reduction, const char* verb);
   int64_t all_reduce(int64_t value, Reduction reduction, const char* verb);
   void reduce_small(std::byte* data, int64_t count, at::ScalarType dtype, Reduction reduction);
@@ -85,9 +95,11 @@ class Communicator {
   std::byte* scratch(int64_t bytes);
 
   std::string name_;
+  std::string label_;  // name and ranks
   int rank_;
   int size_;
   std::shared_ptr<CollectiveLog> log_;
+  std::shared_ptr<DeviceTransport> transport_;
   int64_t sequence_ = 0;
   std::vector<std::byte> scratch_;  // received parts of sums, kept between calls
 };

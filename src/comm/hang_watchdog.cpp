@@ -37,7 +37,7 @@ std::string hang_text(const CollectiveRecord& hanging, const std::vector<Collect
 
 }  // namespace
 
-HangWatchdog::HangWatchdog(std::shared_ptr<const CollectiveLog> log, milliseconds timeout,
+HangWatchdog::HangWatchdog(std::shared_ptr<CollectiveLog> log, milliseconds timeout,
                            std::function<void(const std::string&)> on_hang)
     : log_(std::move(log)), timeout_(timeout), on_hang_(std::move(on_hang)), thread_([this] { watch(); }) {}
 

@@ -19,7 +19,7 @@ class HangWatchdog {
   /// Watches `log` until destroyed. Once a collective has been in progress for `timeout`, calls `on_hang`
   /// from the watching thread with a text that names it, the time waited and the collectives before it; then
   /// watches no more. Time in which the whole process was suspended does not count.
-  HangWatchdog(std::shared_ptr<const CollectiveLog> log, std::chrono::milliseconds timeout,
+  HangWatchdog(std::shared_ptr<CollectiveLog> log, std::chrono::milliseconds timeout,
                std::function<void(const std::string&)> on_hang);
   ~HangWatchdog();
   HangWatchdog(const HangWatchdog&) = delete;
@@ -28,7 +28,7 @@ class HangWatchdog {
  private:
   void watch();
 
-  const std::shared_ptr<const CollectiveLog> log_;
+  const std::shared_ptr<CollectiveLog> log_;
   const std::chrono::milliseconds timeout_;
   const std::function<void(const std::string&)> on_hang_;
   std::mutex mutex_;

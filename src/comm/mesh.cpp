@@ -1,6 +1,8 @@
 #include "comm/mesh.h"
 
 #include "base/check.h"
+#include "comm/backend.h"
+#include "comm/device.h"
 
 namespace granule {
 
@@ -46,11 +48,19 @@ MeshGroups mesh_groups(const ParallelConfig& config, int num_ranks, int rank) {
   };
 }
 
-Mesh::Mesh(World& world, const ParallelConfig& config) : world_(world) {
+Mesh::Mesh(World& world, const ParallelConfig& config, at::Device device) : world_(world) {
   const auto groups = mesh_groups(config, world.size(), world.rank());
   expert_ = world.group("expert", groups.expert);
   data_ = world.group("data", groups.data);
   replica_ = world.group("replica", groups.replica);
+  const bool shared = !device.is_cpu() && device_is_shared(world, device);
+  const auto backend = choose_backend(config.backend, device, shared);
+  for (auto* group : {expert_.get(), data_.get(), replica_.get()}) {
+    const auto transport = make_device_transport(backend, *group, device);
+    if (transport == nullptr) continue;
+    group->set_device_transport(transport);
+    world.abort_with_job(transport);
+  }
 }
 
 }  // namespace granule

@@ -2,6 +2,8 @@
 // Where a rank stands: ranks = pipeline x data x expert, expert innermost. Each axis and the groups that
 // reductions need have a communicator.
 
+#include <c10/core/Device.h>
+
 #include <memory>
 #include <vector>
 
@@ -22,8 +24,10 @@ struct ParallelConfig {
     field("data", data, {.min = 0},
           "ranks that hold the same experts and read other data; 0: all that are left");
     field("pipeline", pipeline, {.min = 1, .max = 1}, "pipeline stages");
-    field("backend", backend, {.choices = {"auto", "mpi"}},
-          "what carries collectives; auto chooses by device");
+    field("backend", backend, {.choices = {"auto", "mpi", "staged", "nccl"}},
+          "what carries tensors between ranks: mpi (host memory), nccl (a GPU for each rank), staged (GPU "
+          "memory "
+          "through the host, ranks may share a GPU); auto: mpi on the CPU, else nccl where it can");
     field("timeout_seconds", timeout_seconds, {.min = 1},
           "a collective that waits longer than this ends the job with exit code 18 and its name");
   }
@@ -44,8 +48,9 @@ MeshGroups mesh_groups(const ParallelConfig& config, int num_ranks, int rank);
 
 class Mesh {
  public:
-  /// Collective over the world. `config` has been checked.
-  Mesh(World& world, const ParallelConfig& config);
+  /// For tensors on `device` and in host memory. Collective over the world. `config` has been checked for
+  /// the ranks; throws ConfigError if its backend does not fit the device.
+  Mesh(World& world, const ParallelConfig& config, at::Device device = at::kCPU);
 
   Communicator& world() { return world_.all(); }
   /// Ranks that together hold all experts of a layer.

@@ -1,7 +1,6 @@
 #include "comm/mpi_runtime.h"
 
 #include <mpi.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -12,8 +11,6 @@
 namespace granule {
 
 namespace {
-
-constexpr unsigned kAbortSeconds = 10;
 
 int world_rank() {
   int rank = 0;
@@ -62,8 +59,6 @@ std::unique_ptr<Communicator> MpiRuntime::group(const std::string& name, std::sp
 }
 
 void MpiRuntime::abort(int code) {
-  // Should the launcher not answer, SIGALRM ends this process.
-  alarm(kAbortSeconds);
   MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
 }

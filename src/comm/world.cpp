@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <numeric>
 #include <stdexcept>
 #include <thread>
 
@@ -22,8 +23,11 @@ namespace {
 // first one ends them all. They abort one after the other: mpirun may crash over aborts that come together.
 constexpr std::chrono::milliseconds kLastWords{500};
 
-// What is wrong for all ranks alike (a config, a file) is said by rank 0, which ends the job; another rank speaks only
-// if rank 0 had nothing to say.
+// Should the launcher or a device not answer on the way out, SIGALRM ends the process.
+constexpr unsigned kAbortSeconds = 10;
+
+// What is wrong for all ranks alike (a config, a file) is said by rank 0, which ends the job; another rank
+// speaks only if rank 0 had nothing to say.
 constexpr std::chrono::milliseconds kAfterRankZero{1000};
 
 bool is_set(const char* variable) {
@@ -63,6 +67,9 @@ World::World(int /*argc*/, char** /*argv*/) : log_(std::make_shared<CollectiveLo
     mpi_ = std::make_unique<MpiRuntime>();
     all_ = mpi_->world(log_);
     machine_ = mpi_->machine(log_);
+    std::vector<int> ranks(static_cast<size_t>(all_->size()));
+    std::iota(ranks.begin(), ranks.end(), 0);
+    all_->set_world_ranks(ranks);
   } else {
     all_ = std::make_unique<LoopbackCommunicator>("world", log_);
     machine_ = std::make_unique<LoopbackCommunicator>("machine", log_);
@@ -91,7 +98,11 @@ void World::choose_num_threads() {
 }
 
 std::unique_ptr<Communicator> World::group(const std::string& name, std::span<const int> ranks) {
-  if (mpi_) return mpi_->group(name, ranks, log_);
+  if (mpi_) {
+    auto made = mpi_->group(name, ranks, log_);
+    made->set_world_ranks(ranks);
+    return made;
+  }
   CHECK(ranks.size() == 1 && ranks[0] == 0, "group ", name, " of ", ranks.size(), " ranks in a world of one");
   return std::make_unique<LoopbackCommunicator>(name, log_);
 }
@@ -104,7 +115,19 @@ std::unique_ptr<HangWatchdog> World::watch_for_hangs(std::chrono::milliseconds t
   });
 }
 
+void World::abort_with_job(std::weak_ptr<DeviceTransport> transport) {
+  const std::lock_guard lock(transports_mutex_);
+  transports_.push_back(std::move(transport));
+}
+
 void World::abort(ExitCode code) {
+  alarm(kAbortSeconds);
+  {
+    const std::lock_guard lock(transports_mutex_);
+    for (const auto& weak : transports_) {
+      if (const auto transport = weak.lock()) transport->abort();
+    }
+  }
   if (mpi_) MpiRuntime::abort(static_cast<int>(code));
   std::_Exit(static_cast<int>(code));
 }

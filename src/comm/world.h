@@ -4,8 +4,10 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/check.h"
 #include "comm/collective_log.h"
@@ -33,12 +35,19 @@ class World {
 
   /// The communicator of all ranks.
   Communicator& all() { return *all_; }
+  /// The communicator of the ranks on this machine.
+  Communicator& machine() { return *machine_; }
   /// A communicator of the given ranks, which all call this with the same list and name, other ranks with
   /// their own list; collective over the whole world.
   std::unique_ptr<Communicator> group(const std::string& name, std::span<const int> ranks);
 
   /// Threads a rank may use: OMP_NUM_THREADS if set, else its share of the machine's cores.
   int num_threads() const { return num_threads_; }
+
+  /// Collectives from here on belong to this step of training, for messages.
+  void set_step(int64_t step) { log_->set_step(step); }
+  /// `transport` is aborted, if it still lives, before the job is.
+  void abort_with_job(std::weak_ptr<DeviceTransport> transport);
 
   /// While the result lives, a collective that waits longer than this ends the job with ExitCode::kHang and a
   /// message that names it.
@@ -53,6 +62,8 @@ class World {
   std::unique_ptr<MpiRuntime> mpi_;  // null without a launcher
   std::unique_ptr<Communicator> all_;
   std::unique_ptr<Communicator> machine_;
+  std::mutex transports_mutex_;
+  std::vector<std::weak_ptr<DeviceTransport>> transports_;
   int num_threads_ = 1;
 };
 

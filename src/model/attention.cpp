@@ -35,16 +35,18 @@ Attention::Heads Attention::project(const at::Tensor& x_TD, const SequenceLayout
   const auto by_head = [&](const at::Tensor& projected) {
     return projected.view({layout.batch, layout.length, -1, head_dim_});
   };
-  const auto& table = rotary_for(layout);
+  const auto& table = rotary_for(layout, x_TD.device());
   return {apply_rotary(by_head(query_->forward(x_TD)), layout.position_BS, table),
           apply_rotary(by_head(key_->forward(x_TD)), layout.position_BS, table),
           by_head(value_->forward(x_TD))};
 }
 
-const RotaryTable& Attention::rotary_for(const SequenceLayout& layout) const {
-  const int64_t needed = layout.position_BS.max().item<int64_t>() + 1;
+const RotaryTable& Attention::rotary_for(const SequenceLayout& layout, at::Device device) const {
+  const int64_t needed = layout.end_position;
   if (!rotary_.cos_Pd.defined() || rotary_.cos_Pd.size(0) < needed) {
-    rotary_ = make_rotary_table(std::max<int64_t>(needed, 2 * layout.length), head_dim_, rope_theta_);
+    const auto table =
+        make_rotary_table(std::max<int64_t>(needed, 2 * layout.length), head_dim_, rope_theta_);
+    rotary_ = {table.cos_Pd.to(device), table.sin_Pd.to(device)};
   }
   return rotary_;
 }

@@ -29,7 +29,7 @@ class Attention : public torch::nn::Module {
   };
   Heads project(const at::Tensor& x_TD, const SequenceLayout& layout) const;
   /// cos and sin up to the layout's last position; made again when a longer sequence comes.
-  const RotaryTable& rotary_for(const SequenceLayout& layout) const;
+  const RotaryTable& rotary_for(const SequenceLayout& layout, at::Device device) const;
 
   int64_t head_dim_;
   double rope_theta_;

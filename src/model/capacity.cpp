@@ -12,6 +12,11 @@ namespace granule {
 at::Tensor drop_over_capacity(const at::Tensor& chosen_TK, const SequenceLayout& layout, int64_t num_experts,
                               double factor) {
   if (factor == 0.0) return chosen_TK;
+  if (!chosen_TK.is_cpu()) {
+    // One token's place depends on all before it: done on the host.
+    return drop_over_capacity(chosen_TK.to(at::kCPU), layout.to(at::kCPU), num_experts, factor)
+        .to(chosen_TK.device());
+  }
   const auto [T, K] = get_shape<2>(chosen_TK);
   auto kept_TK = chosen_TK.clone();
   auto* expert = kept_TK.data_ptr<int64_t>();

@@ -50,7 +50,8 @@ DispatchPlan Dispatcher::plan(const at::Tensor& expert_TK) const {
   group_.all_to_all(send_re, receive_re);
   plan.send_rows = to_vector(send_re.sum(1));
   plan.receive_rows = to_vector(receive_re.sum(1));
-  plan.by_local_expert = order_rows(local_expert_of_rows(receive_re).unsqueeze(1), num_local_experts_);
+  plan.by_local_expert =
+      order_rows(local_expert_of_rows(receive_re).unsqueeze(1), num_local_experts_).to(expert_TK.device());
   return plan;
 }
 

@@ -18,6 +18,19 @@ TokenSets token_sets(const SequenceLayout& layout, LoadScope scope) {
   return {layout.sequence_T.masked_fill(~layout.valid_T, layout.num_sequences), layout.num_sequences};
 }
 
+// Over the tokens of each set: [sets, E].
+at::Tensor sum_of_sets(const at::Tensor& probability_TE, const TokenSets& sets) {
+  if (!probability_TE.is_cpu()) {
+    // A GPU adds rows in any order; a product has one.
+    const auto id_s = at::arange(sets.count, sets.set_T.options());
+    const auto belongs_sT = sets.set_T.unsqueeze(0).eq(id_s.unsqueeze(1)).to(probability_TE.scalar_type());
+    return at::mm(belongs_sT, probability_TE);
+  }
+  return at::zeros({sets.count + 1, probability_TE.size(1)}, probability_TE.options().requires_grad(false))
+      .index_add(0, sets.set_T, probability_TE)
+      .narrow(0, 0, sets.count);
+}
+
 }  // namespace
 
 at::Tensor count_choices(const Routing& routing, const SequenceLayout& layout, LoadScope scope,
@@ -30,9 +43,10 @@ at::Tensor count_choices(const Routing& routing, const SequenceLayout& layout, L
       at::bincount(cell_TK.masked_select(routing.counted_TK.ge(0)), {}, rows * E).view({rows, E});
   // Padding, which has chosen nothing, may reach any group: its row is cut off.
   const auto group_TK = routing.chosen_TK.clamp_min(0).div(num_groups > 0 ? E / num_groups : E, "floor");
-  const auto reached_TG = at::zeros({T, num_groups}, at::kLong);
+  const auto reached_TG = at::zeros({T, num_groups}, group_TK.options());
   if (num_groups > 0) reached_TG.scatter_(1, group_TK, 1);
-  const auto reached_sG = at::zeros({rows, num_groups}, at::kLong).index_add_(0, sets.set_T, reached_TG);
+  const auto reached_sG =
+      at::zeros({rows, num_groups}, group_TK.options()).index_add_(0, sets.set_T, reached_TG);
   const auto tokens_s1 = at::bincount(sets.set_T, {}, rows).unsqueeze(1);
   return at::cat({chosen_sE, reached_sG, tokens_s1}, 1).narrow(0, 0, sets.count).contiguous();
 }
@@ -46,9 +60,7 @@ ExpertLoad expert_load(const Routing& routing, const ForwardContext& context, Lo
   CHECK(count_sC.size(0) == sets.count, count_sC.size(0), " counts for ", sets.count, " sets of tokens");
 
   const auto tokens_s1 = count_sC.narrow(1, E + G, 1).clamp_min(1).to(options);
-  const auto sum_sE = at::zeros({sets.count + 1, E}, options)
-                          .index_add(0, sets.set_T, routing.probability_TE)
-                          .narrow(0, 0, sets.count);
+  const auto sum_sE = sum_of_sets(routing.probability_TE, sets);
   ExpertLoad load;
   load.frequency_sE =
       count_sC.narrow(1, 0, E).to(options) / tokens_s1 * (static_cast<double>(E) / static_cast<double>(K));

@@ -31,7 +31,7 @@ at::Tensor FeedForward::forward(const at::Tensor& x_TD, const RowOrder& order) c
 }
 
 at::Tensor FeedForward::forward(const at::Tensor& x_TD) const {
-  const auto row_N = at::arange(x_TD.size(0), at::kLong);
+  const auto row_N = at::arange(x_TD.size(0), x_TD.options().dtype(at::kLong).requires_grad(false));
   return forward(x_TD, {row_N, row_N.unsqueeze(1), {x_TD.size(0)}});
 }
 

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace granule {
@@ -15,6 +17,7 @@ SequenceLayout SequenceLayout::rows(int64_t batch, int64_t length, int64_t first
   layout.valid_T = at::ones({batch * length}, at::kBool);
   layout.sequence_T = at::arange(batch, at::kLong).repeat_interleave(length);
   layout.num_sequences = batch;
+  layout.end_position = first_position + length;
   return layout;
 }
 
@@ -36,11 +39,21 @@ SequenceLayout SequenceLayout::from_segments(const at::Tensor& segment_BS) {
       const bool begins = s == 0 || segment[i] != segment[i - 1];
       if (begins) ++layout.num_sequences;
       position[i] = begins ? 0 : position[i - 1] + 1;
+      layout.end_position = std::max(layout.end_position, position[i] + 1);
       sequence[i] = layout.num_sequences - 1;
     }
   }
   layout.valid_T = layout.sequence_T.ge(0);
   return layout;
+}
+
+SequenceLayout SequenceLayout::to(at::Device device) const {
+  auto moved = *this;
+  for (auto* tensor :
+       {&moved.position_BS, &moved.segment_BS, &moved.valid_T, &moved.sequence_T, &moved.token_T}) {
+    if (tensor->defined()) *tensor = tensor->to(device);
+  }
+  return moved;
 }
 
 }  // namespace granule

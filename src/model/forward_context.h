@@ -23,8 +23,11 @@ struct SequenceLayout {
   at::Tensor sequence_T;   ///< int64, number of the token's sequence in the micro-batch, -1 = padding
   at::Tensor token_T;      ///< int64 ids, for hash routers; the transformer sets it
   int64_t num_sequences = 0;
+  int64_t end_position = 0;  ///< one more than the largest position
 
   int64_t num_tokens() const { return batch * length; }
+  /// The same layout, its tensors in the memory of `device`.
+  SequenceLayout to(at::Device device) const;
 
   /// Rows are whole sequences; positions run from `first_position`.
   static SequenceLayout rows(int64_t batch, int64_t length, int64_t first_position = 0);

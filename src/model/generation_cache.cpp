@@ -51,6 +51,11 @@ CacheStep GenerationCache::extend(std::span<const int64_t> count_B, int64_t num_
   step.last_B = at::tensor(last, at::kLong);
   const int64_t P = *std::max_element(length_R_.begin(), length_R_.end());
   step.sees_B1SP = at::arange(P, at::kLong).le(step.layout.position_BS.unsqueeze(2)).unsqueeze(1);
+  const auto device = layers_[0].key_RPGd.device();
+  step.layout = step.layout.to(device);
+  for (auto* tensor : {&step.token_N, &step.row_N, &step.position_N, &step.sees_B1SP, &step.last_B}) {
+    *tensor = tensor->to(device);
+  }
   return step;
 }
 

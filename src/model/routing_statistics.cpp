@@ -10,7 +10,7 @@ RoutingStatistics summarize(const Routing& routing, const SequenceLayout& layout
   RoutingStatistics statistics;
   const int64_t num_experts = routing.probability_TE.size(1);
   const auto count = [&](const at::Tensor& expert_TK) {
-    return at::bincount(expert_TK.masked_select(expert_TK.ge(0)), {}, num_experts);
+    return at::bincount(expert_TK.masked_select(expert_TK.ge(0)), {}, num_experts).to(at::kCPU);
   };
   statistics.count_E = count(routing.expert_TK);
   statistics.chosen_E = count(routing.chosen_TK);

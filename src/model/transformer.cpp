@@ -93,10 +93,10 @@ at::Tensor Transformer::next_logits(const at::Tensor& token_BS, std::span<const 
                                     GenerationCache& cache) const {
   const at::NoGradGuard no_grad;
   auto step = cache.extend(count_B, token_BS.size(1));
-  step.layout.token_T = token_BS.flatten();
+  step.layout.token_T = token_BS.flatten().to(device());
   auto x_TD = at::embedding(embedding_VD_, step.layout.token_T);
   for (const auto& block : blocks_) x_TD = block->forward_cached(x_TD, step, cache);
-  return logits(final_norm_->forward(x_TD.index_select(0, step.last_B)));
+  return logits(final_norm_->forward(x_TD.index_select(0, step.last_B))).cpu();
 }
 
 const at::Tensor& Transformer::head_VD() const {

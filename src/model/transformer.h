@@ -28,6 +28,7 @@ class Transformer : public torch::nn::Module {
               c10::Device device = at::kCPU);
 
   const ModelConfig& config() const { return config_; }
+  at::Device device() const { return embedding_VD_.device(); }
 
   /// `token_BS` int64. Collective over the expert group.
   TransformerOutput forward(const at::Tensor& token_BS, const ForwardContext& context) const;

@@ -16,6 +16,19 @@ void check_slice(const at::Tensor& slice, int64_t n) {
         slice.numel(), " elements, expected ", n, " contiguous in fp32");
 }
 
+// The same by operators, for any device.
+void update_by_operators(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::Tensor& v,
+                         const at::Tensor& gradient, at::Tensor& parameter) {
+  const auto t = static_cast<double>(step.update);
+  const auto g = gradient * step.gradient_scale;
+  m.mul_(step.beta1).add_(g, 1 - step.beta1);
+  v.mul_(step.beta2).addcmul_(g, g, 1 - step.beta2);
+  const auto root = (v / (1 - std::pow(step.beta2, t))).sqrt_().add_(step.eps);
+  const auto move = (m / (1 - std::pow(step.beta1, t))).div_(root).add_(master, step.weight_decay);
+  master.sub_(move, step.lr);
+  if (parameter.defined()) parameter.copy_(master);
+}
+
 }  // namespace
 
 void adamw_update(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::Tensor& v,
@@ -26,6 +39,10 @@ void adamw_update(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::
   check_slice(v, n);
   check_slice(gradient, n);
   CHECK(step.update >= 1, "update = ", step.update);
+  if (parameter.defined()) {
+    CHECK(parameter.numel() == n && parameter.is_contiguous(), "the copy has another length");
+  }
+  if (!master.is_cpu()) return update_by_operators(step, master, m, v, gradient, parameter);
   const auto t = static_cast<double>(step.update);
   const auto beta1 = static_cast<float>(step.beta1), beta2 = static_cast<float>(step.beta2);
   const auto rest1 = static_cast<float>(1 - step.beta1), rest2 = static_cast<float>(1 - step.beta2);
@@ -39,10 +56,7 @@ void adamw_update(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::
   auto* second = v.mutable_data_ptr<float>();
   const auto* grad = gradient.const_data_ptr<float>();
   c10::BFloat16* copy = nullptr;
-  if (parameter.defined()) {
-    CHECK(parameter.numel() == n && parameter.is_contiguous(), "the copy has another length");
-    copy = parameter.mutable_data_ptr<c10::BFloat16>();
-  }
+  if (parameter.defined()) copy = parameter.mutable_data_ptr<c10::BFloat16>();
   at::parallel_for(0, n, 1 << 14, [&](int64_t begin, int64_t end) {
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {

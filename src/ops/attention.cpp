@@ -162,6 +162,23 @@ at::Tensor masked_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, 
       .transpose(1, 2);
 }
 
+at::Tensor attention_by_operators(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd,
+                                  const at::Tensor& v_BSGd, const at::Tensor& segment_BS) {
+  const int64_t S = q_BSHd.size(1), H = q_BSHd.size(2);
+  if (!segment_BS.defined() && !q_BSHd.is_cpu()) {
+    // Said rather than shown by a mask, the order of time lets LibTorch take its fast ways.
+    return at::scaled_dot_product_attention(q_BSHd.transpose(1, 2), spread_groups(k_BSGd, H),
+                                            spread_groups(v_BSGd, H), {}, /*dropout_p=*/0.0,
+                                            /*is_causal=*/true)
+        .transpose(1, 2);
+  }
+  auto sees = at::ones({S, S}, q_BSHd.options().dtype(at::kBool)).tril();
+  if (segment_BS.defined()) {
+    sees = (segment_BS.unsqueeze(2) == segment_BS.unsqueeze(1)).logical_and(sees).unsqueeze(1);
+  }
+  return masked_attention(q_BSHd, k_BSGd, v_BSGd, sees);
+}
+
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, const at::Tensor& v_BSGd,
@@ -173,15 +190,12 @@ at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, 
   const auto dtype = q_BSHd.scalar_type();
   CHECK(k_BSGd.scalar_type() == dtype && v_BSGd.scalar_type() == dtype,
         "queries, keys and values differ in dtype");
+  if (!q_BSHd.is_cpu()) return attention_by_operators(q_BSHd, k_BSGd, v_BSGd, segment_BS);
   if ((dtype == at::kFloat || dtype == at::kBFloat16) && dim % 16 == 0) {
     const auto first_BS = segment_BS.defined() ? first_seen(segment_BS) : at::zeros({B, S}, at::kLong);
     if (first_BS.defined()) return KernelAttention::apply(q_BSHd, k_BSGd, v_BSGd, first_BS);
   }
-  auto sees = at::ones({S, S}, at::kBool).tril();
-  if (segment_BS.defined()) {
-    sees = (segment_BS.unsqueeze(2) == segment_BS.unsqueeze(1)).logical_and(sees).unsqueeze(1);
-  }
-  return masked_attention(q_BSHd, k_BSGd, v_BSGd, sees);
+  return attention_by_operators(q_BSHd, k_BSGd, v_BSGd, segment_BS);
 }
 
 at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, const at::Tensor& v_BPGd,

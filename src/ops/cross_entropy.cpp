@@ -11,6 +11,7 @@
 #include "ops/kernels.h"
 #include "ops/run_team.h"
 #include "ops/weight_gradient.h"
+#include "ops/wide_matmul.h"
 
 namespace granule {
 
@@ -26,11 +27,6 @@ int64_t chunk_rows(int64_t V) {
   return std::max<int64_t>(16, kChunkElements / std::max<int64_t>(V, 1));
 }
 
-// bf16 is widened, so that products are summed and logits kept in fp32.
-at::Tensor widen(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
-}
-
 struct Inputs {
   at::Tensor hidden_TD, head_VD, label_T, mask_T;
 };
@@ -42,7 +38,8 @@ struct Gradients {
 
 bool kernels_fit(const Inputs& in) {
   const auto dtype = in.hidden_TD.scalar_type();
-  return (dtype == at::kFloat || dtype == at::kBFloat16) && in.hidden_TD.size(1) % 16 == 0;
+  return in.hidden_TD.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) &&
+         in.hidden_TD.size(1) % 16 == 0;
 }
 
 std::vector<int64_t> valid_tokens(const at::Tensor& mask_T) {
@@ -95,11 +92,10 @@ void backward_by_kernels(const Inputs& in, const at::Tensor& log_sum_T, const at
 
 void forward_by_matmul(const Inputs& in, at::Tensor& loss_T, at::Tensor& log_sum_T) {
   const int64_t T = in.hidden_TD.size(0), rows = chunk_rows(in.head_VD.size(0));
-  const auto head_VD = widen(in.head_VD);
   const auto label_T = in.label_T.masked_fill(~in.mask_T, 0);
   for (int64_t begin = 0; begin < T; begin += rows) {
     const int64_t count = std::min(rows, T - begin);
-    const auto logit_CV = at::mm(widen(in.hidden_TD.narrow(0, begin, count)), head_VD.t());
+    const auto logit_CV = wide_mm(in.hidden_TD.narrow(0, begin, count), in.head_VD.t());
     auto log_sum_C = log_sum_T.narrow(0, begin, count);
     at::logsumexp_out(log_sum_C, logit_CV, 1);
     const auto target_C = logit_CV.gather(1, label_T.narrow(0, begin, count).unsqueeze(1)).squeeze(1);
@@ -111,18 +107,17 @@ void forward_by_matmul(const Inputs& in, at::Tensor& loss_T, at::Tensor& log_sum
 void backward_by_matmul(const Inputs& in, const at::Tensor& log_sum_T, const at::Tensor& grad_loss_T,
                         Gradients& gradients) {
   const int64_t T = in.hidden_TD.size(0), rows = chunk_rows(in.head_VD.size(0));
-  const auto head_VD = widen(in.head_VD);
   const auto label_T = in.label_T.masked_fill(~in.mask_T, 0);
   const auto weight_T = grad_loss_T.masked_fill(~in.mask_T, 0);
   for (int64_t begin = 0; begin < T; begin += rows) {
     const int64_t count = std::min(rows, T - begin);
-    const auto hidden_CD = widen(in.hidden_TD.narrow(0, begin, count));
+    const auto hidden_CD = in.hidden_TD.narrow(0, begin, count);
     const auto weight_C1 = weight_T.narrow(0, begin, count).unsqueeze(1);
-    auto grad_logit_CV = at::mm(hidden_CD, head_VD.t());
+    auto grad_logit_CV = wide_mm(hidden_CD, in.head_VD.t());
     grad_logit_CV.sub_(log_sum_T.narrow(0, begin, count).unsqueeze(1)).exp_().mul_(weight_C1);
     grad_logit_CV.scatter_add_(1, label_T.narrow(0, begin, count).unsqueeze(1), -weight_C1);
-    gradients.hidden_TD.narrow(0, begin, count).copy_(at::mm(grad_logit_CV, head_VD));
-    if (gradients.head_VD.defined()) gradients.head_VD.addmm_(grad_logit_CV.t(), hidden_CD);
+    gradients.hidden_TD.narrow(0, begin, count).copy_(wide_mm(grad_logit_CV, in.head_VD));
+    if (gradients.head_VD.defined()) add_wide_mm(gradients.head_VD, grad_logit_CV.t(), hidden_CD);
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The two ways to compute the experts of a layer: by the CPU kernels, or group by group with LibTorch's
-// matmul (fp64, and widths the kernels do not take).
+// The ways to compute the experts of a layer: by the CPU kernels; on a GPU with LibTorch's grouped product
+// (bf16); else group by group with LibTorch's matmul.
 
 #include <ATen/core/Tensor.h>
 
@@ -22,15 +22,20 @@ struct ExpertGradients {
   at::Tensor gate_eFD, up_eFD, down_eDF;  ///< added to, fp32 at least
 };
 
-/// fp32 and bf16 with widths that are multiples of 16.
+/// In host memory, fp32 and bf16 with widths that are multiples of 16.
 bool kernels_fit(const ExpertInputs& inputs);
+/// In device memory, bf16 with widths that are multiples of 8.
+bool grouped_mm_fits(const ExpertInputs& inputs);
 
-/// Both fill y_ND and give gate and up before the activation, in an order only their own backward knows.
+/// All fill y_ND and give gate and up before the activation, in an order only their own backward knows.
 at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND);
+at::Tensor forward_by_grouped_mm(const ExpertInputs& inputs, at::Tensor& y_ND);
 at::Tensor forward_by_matmul(const ExpertInputs& inputs, at::Tensor& y_ND);
 
 void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
                          ExpertGradients& gradients);
+void backward_by_grouped_mm(const ExpertInputs& inputs, const at::Tensor& gate_up,
+                            const at::Tensor& grad_y_ND, ExpertGradients& gradients);
 void backward_by_matmul(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
                         ExpertGradients& gradients);
 

@@ -103,8 +103,8 @@ void backward(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::T
 
 bool kernels_fit(const ExpertInputs& inputs) {
   const auto dtype = inputs.x_TD.scalar_type();
-  return (dtype == at::kFloat || dtype == at::kBFloat16) && inputs.gate_eFD.size(1) % kBlockColumns == 0 &&
-         inputs.gate_eFD.size(2) % kBlockColumns == 0;
+  return inputs.x_TD.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) &&
+         inputs.gate_eFD.size(1) % kBlockColumns == 0 && inputs.gate_eFD.size(2) % kBlockColumns == 0;
 }
 
 at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND) {

@@ -23,8 +23,9 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
     const ExpertInputs inputs{x.contiguous(),  source_N.contiguous(), end_G,
                               as_groups(gate), as_groups(up),         as_groups(down)};
     auto y_ND = at::empty({source_N.size(0), x.size(1)}, x.options());
-    const auto gate_up =
-        kernels_fit(inputs) ? forward_by_kernels(inputs, y_ND) : forward_by_matmul(inputs, y_ND);
+    const auto gate_up = kernels_fit(inputs)       ? forward_by_kernels(inputs, y_ND)
+                         : grouped_mm_fits(inputs) ? forward_by_grouped_mm(inputs, y_ND)
+                                                   : forward_by_matmul(inputs, y_ND);
     context->saved_data["end_G"] = end_G;
     context->save_for_backward({inputs.x_TD, inputs.source_N, position_TK, gate_up, gate, up, down});
     return y_ND;
@@ -47,6 +48,8 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
     if (context->needs_input_grad(0)) out.x_ND = at::empty_like(grad_y_ND);
     if (kernels_fit(inputs)) {
       backward_by_kernels(inputs, gate_up, grad_y_ND, out);
+    } else if (grouped_mm_fits(inputs)) {
+      backward_by_grouped_mm(inputs, gate_up, grad_y_ND, out);
     } else {
       backward_by_matmul(inputs, gate_up, grad_y_ND, out);
     }

@@ -9,6 +9,7 @@
 #include "ops/kernels.h"
 #include "ops/run_team.h"
 #include "ops/weight_gradient.h"
+#include "ops/wide_matmul.h"
 
 namespace granule {
 
@@ -50,6 +51,25 @@ void backward(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Ten
   task.grad_weight_OI = grad_weight_OI.defined() ? grad_weight_OI.mutable_data_ptr<float>() : nullptr;
   run(task, kernels<Element>().linear_backward);
 }
+
+// By operators on any device; the weight's gradient is summed in fp32.
+struct DeviceLinear : torch::autograd::Function<DeviceLinear> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_OI) {
+    context->save_for_backward({x, weight_OI});
+    return at::linear(x, weight_OI);
+  }
+
+  static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    const auto saved = context->get_saved_variables();
+    const auto &x = saved[0], &weight_OI = saved[1];
+    WeightGradient grad_weight(weight_OI);
+    const auto grad_y_RO = gradients[0].reshape({-1, weight_OI.size(0)});
+    if (grad_weight.wanted()) add_wide_mm(grad_weight.sum(), grad_y_RO.t(), x.reshape({-1, x.size(-1)}));
+    at::Tensor grad_x;
+    if (context->needs_input_grad(0)) grad_x = at::mm(grad_y_RO, weight_OI.detach()).view(x.sizes());
+    return {grad_x, grad_weight.result()};
+  }
+};
 
 struct KernelLinear : torch::autograd::Function<KernelLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_OI) {
@@ -95,6 +115,7 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight_OI) {
   const auto [O, I] = get_shape<2>(weight_OI);
   CHECK(x.dim() >= 1 && x.size(-1) == I, "x has ", x.size(-1), " columns, weight ", I);
   CHECK(x.scalar_type() == weight_OI.scalar_type(), "x and weight differ in dtype");
+  if (!x.is_cpu()) return DeviceLinear::apply(x, weight_OI);
   const bool has_kernels = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
   if (has_kernels && I % 16 == 0 && O % 16 == 0 && I > 0) return KernelLinear::apply(x, weight_OI);
   return at::linear(x, weight_OI);

@@ -76,6 +76,28 @@ int64_t num_rows(const at::Tensor& x) {
   return x.size(-1) == 0 ? 0 : x.numel() / x.size(-1);
 }
 
+// The same by operators, for any device. `scale_R` is filled.
+at::Tensor normalize_by_operators(const at::Tensor& x_RD, const at::Tensor& weight_D, double eps,
+                                  at::Tensor& scale_R) {
+  const auto wide = x_RD.to(weight_D.scalar_type());
+  const auto scale = (wide.square().mean(-1, /*keepdim=*/true) + eps).rsqrt_();
+  scale_R.copy_(scale.flatten());
+  return ((wide * scale).to(x_RD.scalar_type()) * weight_D).to(x_RD.scalar_type());
+}
+
+// `grad_weight_D` is added to.
+at::Tensor normalize_backward_by_operators(const at::Tensor& x_RD, const at::Tensor& weight_D,
+                                           const at::Tensor& scale_R, const at::Tensor& grad_y,
+                                           at::Tensor& grad_weight_D) {
+  const int64_t D = weight_D.numel();
+  const auto unit_RD = x_RD.view({-1, D}).to(weight_D.scalar_type()) * scale_R.unsqueeze(1);
+  const auto grad_RD = grad_y.view({-1, D}).to(weight_D.scalar_type());
+  if (grad_weight_D.defined()) grad_weight_D.add_((grad_RD * unit_RD).sum(0));
+  const auto g_RD = grad_RD * weight_D;
+  const auto mean_R1 = (g_RD * unit_RD).mean(1, /*keepdim=*/true);
+  return ((g_RD - unit_RD * mean_R1) * scale_R.unsqueeze(1)).to(x_RD.scalar_type()).view(x_RD.sizes());
+}
+
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             double eps) {
@@ -84,8 +106,12 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     const int64_t D = x_RD.size(-1), rows = num_rows(x_RD);
     const auto sum_dtype = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
     const auto weight_D = weight.to(sum_dtype).contiguous();
-    auto y = at::empty_like(x_RD);
     auto scale_R = at::empty({rows}, weight_D.options());
+    if (!x.is_cpu()) {
+      context->save_for_backward({x_RD, weight, scale_R});
+      return normalize_by_operators(x_RD, weight_D, eps, scale_R);
+    }
+    auto y = at::empty_like(x_RD);
     const bool by_kernels = with_kernel_element(x.scalar_type(), D, [&]<class Element>(Element) {
       const NormTask<Element> task{.D = D,
                                    .eps = static_cast<float>(eps),
@@ -114,6 +140,11 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     const int64_t D = x_RD.size(-1), rows = num_rows(x_RD), blocks = (rows + kBlockRows - 1) / kBlockRows;
     const auto weight_D = saved[1].detach().to(scale_R.scalar_type()).contiguous();
     const auto grad_y = gradients[0].contiguous();
+    WeightGradient grad_weight(saved[1]);
+    if (!x_RD.is_cpu()) {
+      const auto grad_x = normalize_backward_by_operators(x_RD, weight_D, scale_R, grad_y, grad_weight.sum());
+      return {grad_x, grad_weight.result(), at::Tensor()};
+    }
     auto grad_x = at::empty_like(x_RD);
     auto grad_weight_blocks = at::zeros({blocks, D}, scale_R.options());
     const bool by_kernels = with_kernel_element(x_RD.scalar_type(), D, [&]<class Element>(Element) {
@@ -139,7 +170,6 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
                            grad_x.mutable_data_ptr<scalar_t>(), grad_weight_blocks.mutable_data_ptr<Sum>());
       });
     }
-    WeightGradient grad_weight(saved[1]);
     if (grad_weight.wanted()) grad_weight.sum().add_(grad_weight_blocks.sum(0));
     return {grad_x, grad_weight.result(), at::Tensor()};
   }

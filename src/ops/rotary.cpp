@@ -20,9 +20,24 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// The same by operators, for any device.
+at::Tensor turn_by_operators(const at::Tensor& x_BSHd, const at::Tensor& position_BS,
+                             const at::Tensor& cos_Pd, const at::Tensor& sin_Pd, int direction) {
+  const auto [B, S, H, head_dim] = get_shape<4>(x_BSHd);
+  const auto sum_dtype = x_BSHd.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto at_positions = [&, B = B, S = S](const at::Tensor& table_Pd) {
+    return table_Pd.index_select(0, position_BS.flatten()).view({B, S, 1, -1}).to(sum_dtype);
+  };
+  const auto cos = at_positions(cos_Pd), sin = at_positions(sin_Pd) * direction;
+  const auto halves = x_BSHd.to(sum_dtype).chunk(2, 3);
+  const auto &low = halves[0], &high = halves[1];
+  return at::cat({low * cos - high * sin, high * cos + low * sin}, 3).to(x_BSHd.scalar_type());
+}
+
 // `direction` +1 turns forward, -1 turns back, which is also how the gradient turns.
 at::Tensor turn(const at::Tensor& x, const at::Tensor& position_BS, const at::Tensor& cos_Pd,
                 const at::Tensor& sin_Pd, int direction) {
+  if (!x.is_cpu()) return turn_by_operators(x, position_BS, cos_Pd, sin_Pd, direction);
   const auto x_BSHd = x.contiguous();
   const auto [B, S, H, head_dim] = get_shape<4>(x_BSHd);
   const int64_t half = head_dim / 2;
@@ -105,8 +120,10 @@ at::Tensor apply_rotary(const at::Tensor& x_BSHd, const at::Tensor& position_BS,
   CHECK(position_BS.size(0) == x_BSHd.size(0) && position_BS.size(1) == x_BSHd.size(1),
         "positions of other shape");
   const auto position_contiguous_BS = position_BS.contiguous();
-  const auto* position = position_contiguous_BS.const_data_ptr<int64_t>();
-  for (int64_t i = 0; i < position_contiguous_BS.numel(); ++i) {
+  // Positions on a device are not looked at: that would wait for it.
+  const int64_t num_seen = position_BS.is_cpu() ? position_contiguous_BS.numel() : 0;
+  const auto* position = num_seen > 0 ? position_contiguous_BS.const_data_ptr<int64_t>() : nullptr;
+  for (int64_t i = 0; i < num_seen; ++i) {
     CHECK(position[i] >= 0 && position[i] < table.cos_Pd.size(0), "position ", position[i], ", table of ",
           table.cos_Pd.size(0));
   }

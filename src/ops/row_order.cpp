@@ -87,6 +87,57 @@ bool is_identity(const int64_t* position, int64_t T) {
   return true;
 }
 
+// By operators, for any device; `gate_TK` may be undefined. Slot by slot in order,
+// by gathering, so that sums are the same in every run.
+at::Tensor sum_slots_by_operators(const at::Tensor& y_ND, const at::Tensor& position_TK,
+                                  const at::Tensor& gate_TK) {
+  const auto [T, K] = get_shape<2>(position_TK);
+  const auto sum_dtype = y_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  auto sum_TD = at::zeros({T, y_ND.size(1)}, y_ND.options().dtype(sum_dtype));
+  if (y_ND.size(0) == 0) return sum_TD.to(y_ND.scalar_type());
+  const bool some_dropped = y_ND.size(0) < T * K;
+  for (int64_t k = 0; k < K; ++k) {
+    const auto position_T = position_TK.select(1, k);
+    auto term_TD = y_ND.index_select(0, position_T.clamp_min(0)).to(sum_dtype);
+    if (some_dropped) term_TD = term_TD.masked_fill(position_T.lt(0).unsqueeze(1), 0);
+    if (gate_TK.defined()) {
+      sum_TD.addcmul_(term_TD, gate_TK.select(1, k).to(sum_dtype).unsqueeze(1));
+    } else {
+      sum_TD.add_(term_TD);
+    }
+  }
+  return sum_TD.to(y_ND.scalar_type());
+}
+
+// The slot of each sorted row: what position_TK says, read the other way.
+at::Tensor slot_of_rows(const at::Tensor& position_TK, int64_t num_rows) {
+  // Dropped slots share a place behind the rows.
+  const auto place_S = position_TK.flatten();
+  const auto slot_N = at::empty({num_rows + 1}, place_S.options());
+  slot_N.scatter_(0, place_S.masked_fill(place_S.lt(0), num_rows),
+                  at::arange(place_S.numel(), place_S.options()));
+  return slot_N.narrow(0, 0, num_rows);
+}
+
+struct RowGradients {
+  at::Tensor y_ND, gate_TK;
+};
+
+RowGradients combine_backward_by_operators(const at::Tensor& y_ND, const at::Tensor& position_TK,
+                                           const at::Tensor& gate_TK, const at::Tensor& grad_TD) {
+  const int64_t K = position_TK.size(1), N = y_ND.size(0);
+  const auto sum_dtype = y_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  RowGradients gradients{at::empty_like(y_ND), at::zeros_like(gate_TK)};
+  if (N == 0) return gradients;
+  const auto slot_N = slot_of_rows(position_TK, N);
+  const auto weight_N = gate_TK.flatten().index_select(0, slot_N).to(sum_dtype);
+  const auto grad_ND = grad_TD.index_select(0, slot_N.div(K, "floor")).to(sum_dtype);
+  gradients.y_ND.copy_(grad_ND * weight_N.unsqueeze(1));
+  // Every row has a slot of its own, so nothing meets here.
+  gradients.gate_TK.view({-1}).scatter_(0, slot_N, (grad_ND * y_ND).sum(1).to(gate_TK.scalar_type()));
+  return gradients;
+}
+
 // Calls `body(Value(), Gate())` with the C++ types of a row and of a gate.
 template <class Body>
 void dispatch_rows(const at::Tensor& y, const at::Tensor& gate, const Body& body) {
@@ -120,6 +171,7 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
     context->save_for_backward({y_ND, position_TK, gate_TK});
     const auto [T, K] = get_shape<2>(position_TK);
     const int64_t D = y_ND.size(1);
+    if (!y_ND.is_cpu()) return sum_slots_by_operators(y_ND, position_TK, gate_TK);
     auto out_TD = at::empty({T, D}, y_ND.options());
     if (sum_by_kernels(y_ND, position_TK, gate_TK, out_TD)) return out_TD;
     dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
@@ -135,6 +187,10 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
     const auto &y_ND = saved[0], &position_TK = saved[1], &gate_TK = saved[2];
     const auto [T, K] = get_shape<2>(position_TK);
     const auto grad_TD = gradients[0].contiguous();
+    if (!y_ND.is_cpu()) {
+      const auto by_operators = combine_backward_by_operators(y_ND, position_TK, gate_TK, grad_TD);
+      return {by_operators.y_ND, at::Tensor(), by_operators.gate_TK};
+    }
     auto grad_y_ND = at::empty_like(y_ND);
     auto grad_gate_TK = at::empty_like(gate_TK);
     const bool by_kernels =
@@ -163,11 +219,35 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
   }
 };
 
+// By operators, for any device.
+RowOrder order_rows_by_sorting(const at::Tensor& group_TK, int64_t num_groups) {
+  const int64_t K = group_TK.size(1);
+  // Dropped slots become a last group, which is cut off.
+  const auto group_S = group_TK.flatten();
+  const auto [sorted_S, slot_S] = at::sort(group_S.masked_fill(group_S.lt(0), num_groups), /*stable=*/true,
+                                           /*dim=*/0, /*descending=*/false);
+  const auto groups_G = at::arange(num_groups, group_S.options());
+  const auto end_G = at::searchsorted(sorted_S, groups_G, /*out_int32=*/false, /*right=*/true).to(at::kCPU);
+  RowOrder order;
+  order.end_G.assign(end_G.const_data_ptr<int64_t>(), end_G.const_data_ptr<int64_t>() + num_groups);
+  const auto slot_N = slot_S.narrow(0, 0, order.num_rows());
+  order.source_N = slot_N.div(K, "floor");
+  order.position_TK = at::full_like(group_S, -1)
+                          .scatter_(0, slot_N, at::arange(order.num_rows(), group_S.options()))
+                          .view(group_TK.sizes());
+  return order;
+}
+
 }  // namespace
+
+RowOrder RowOrder::to(at::Device device) const {
+  return {source_N.to(device), position_TK.to(device), end_G};
+}
 
 RowOrder order_rows(const at::Tensor& group_TK, int64_t num_groups) {
   RECORD_USER_SCOPE("row order");
   const auto [T, K] = get_shape<2>(group_TK);
+  if (!group_TK.is_cpu()) return order_rows_by_sorting(group_TK, num_groups);
   const auto group_contiguous_TK = group_TK.contiguous();
   const auto* group = group_contiguous_TK.const_data_ptr<int64_t>();
 
@@ -209,6 +289,7 @@ at::Tensor gather_rows(const at::Tensor& x_TD, const RowOrder& order) {
 at::Tensor sum_slots(const at::Tensor& y_ND, const at::Tensor& position_TK) {
   const auto [T, K] = get_shape<2>(position_TK);
   const int64_t D = y_ND.size(1);
+  if (!y_ND.is_cpu()) return sum_slots_by_operators(y_ND, position_TK, at::Tensor());
   const auto* position = position_TK.const_data_ptr<int64_t>();
   if (K == 1 && y_ND.size(0) == T && is_identity(position, T)) return y_ND;
   auto out_TD = at::empty({T, D}, y_ND.options());

@@ -16,10 +16,12 @@ struct RowOrder {
   std::vector<int64_t> end_G;  ///< rows of group g are [end_G[g-1], end_G[g])
 
   int64_t num_rows() const { return end_G.empty() ? 0 : end_G.back(); }
+  /// The same order, its tensors in the memory of `device`.
+  RowOrder to(at::Device device) const;
 };
 
 /// Sorts the slots of `group_TK` (int64, in [0, num_groups), -1 = dropped) by group, source order kept within
-/// one.
+/// one. The order's tensors lie where `group_TK` does; its ends are fetched from there once.
 RowOrder order_rows(const at::Tensor& group_TK, int64_t num_groups);
 
 /// x_ND[n] = x_TD[source_N[n]]; differentiable: the gradient of a source row is the sum over its slots in

@@ -30,11 +30,19 @@ void choose(const Score* score, int64_t E, int64_t k, int64_t* best) {
   }
 }
 
+// Ascending order of the negated scores puts NaN last, as the highest value, and leaves equal ones in order
+// of id.
+at::Tensor top_k_by_sorting(const at::Tensor& score_TE, int64_t k) {
+  const auto order = at::sort(-score_TE, /*stable=*/true, /*dim=*/1, /*descending=*/false);
+  return std::get<1>(order).narrow(1, 0, k).contiguous();
+}
+
 }  // namespace
 
 at::Tensor top_k_ids(const at::Tensor& score_TE, int64_t k) {
   const auto [T, E] = get_shape<2>(score_TE);
   CHECK(k >= 1 && k <= E, "k = ", k, " of ", E);
+  if (!score_TE.is_cpu()) return top_k_by_sorting(score_TE, k);
   const auto rows_TE = score_TE.contiguous();
   auto id_TK = at::empty({T, k}, at::kLong);
   auto* id = id_TK.mutable_data_ptr<int64_t>();

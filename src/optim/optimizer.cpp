@@ -33,6 +33,16 @@ double sum_of_squares(const at::Tensor& values) {
   return total;
 }
 
+// The same by operators, for any device: pieces, so that fp64 takes little memory.
+double sum_of_squares_by_operators(const at::Tensor& values) {
+  constexpr int64_t kPiece = int64_t{1} << 24;
+  auto sum = at::zeros({}, values.options().dtype(at::kDouble));
+  for (int64_t begin = 0; begin < values.numel(); begin += kPiece) {
+    sum += values.narrow(0, begin, std::min(kPiece, values.numel() - begin)).to(at::kDouble).square_().sum();
+  }
+  return sum.item<double>();
+}
+
 }  // namespace
 
 void OptimizerConfig::check() const {
@@ -80,7 +90,7 @@ double Optimizer::reduce_gradients() {
     buffer.check_gradients_in_place();
     auto slice = buffer.own_slice(buffer.gradient());
     buffer.group().reduce_scatter_sum(buffer.gradient(), slice);
-    squares += sum_of_squares(slice);
+    squares += slice.is_cpu() ? sum_of_squares(slice) : sum_of_squares_by_operators(slice);
   }
   // Own slices of all ranks together hold every element once.
   world_.all_reduce_sum(squares);

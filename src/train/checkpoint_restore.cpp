@@ -111,8 +111,16 @@ void refuse_left_over(const ParameterSource& source, const std::set<std::string>
   }
 }
 
-std::span<float> values_of(const at::Tensor& flat, int64_t begin, int64_t count) {
-  return {flat.mutable_data_ptr<float>() + begin, static_cast<size_t>(count)};
+std::span<float> values_of(const at::Tensor& values) {
+  return {values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())};
+}
+
+// Calls `read(span)` with room in host memory for `values`, wherever they lie themselves.
+template <class Read>
+void fill(const at::Tensor& values, const Read& read) {
+  const auto host = values.is_cpu() ? values : at::empty(values.sizes(), at::kFloat);
+  read(values_of(host));
+  if (!values.is_cpu()) values.copy_(host);
 }
 
 // Calls `work(shard, segment, begin)` for every stretch this rank owns; `begin` is its place in the shard.
@@ -136,8 +144,9 @@ void read_masters(const ParameterSource& source, Optimizer& optimizer, Communica
   refuse_left_over(source, names, world);
   on_all_ranks(source, world, [&] {
     for_each_segment(optimizer, [&](const OptimizerShard& shard, const FlatSegment& segment, int64_t begin) {
-      source.read_values(segment.piece->name, segment.piece_begin,
-                         values_of(shard.master, begin, segment.count));
+      fill(shard.master.narrow(0, begin, segment.count), [&](std::span<float> values) {
+        source.read_values(segment.piece->name, segment.piece_begin, values);
+      });
     });
   });
 }
@@ -147,7 +156,9 @@ void read_moments(const Checkpoint& checkpoint, Optimizer& optimizer, Communicat
     for_each_segment(optimizer, [&](const OptimizerShard& shard, const FlatSegment& segment, int64_t begin) {
       const auto& parameter = *checkpoint.manifest().find(segment.piece->name);
       const auto read = [&](StateTensor tensor, const at::Tensor& slice) {
-        checkpoint.read(tensor, parameter, segment.piece_begin, values_of(slice, begin, segment.count));
+        fill(slice.narrow(0, begin, segment.count), [&](std::span<float> values) {
+          checkpoint.read(tensor, parameter, segment.piece_begin, values);
+        });
       };
       read(StateTensor::kExpAvg, shard.exp_avg);
       read(StateTensor::kExpAvgSq, shard.exp_avg_sq);
@@ -208,7 +219,7 @@ void restore_parameters(const ParameterSource& source, const std::vector<PlacedP
       auto flat = parameter.tensor.detach().view({-1});
       for (const auto& piece : parameter.pieces) {
         const auto values = at::empty({c10::multiply_integers(piece.shape)}, at::kFloat);
-        source.read_values(piece.name, 0, values_of(values, 0, values.numel()));
+        source.read_values(piece.name, 0, values_of(values));
         flat.narrow(0, piece.offset, values.numel()).copy_(values);
       }
     }

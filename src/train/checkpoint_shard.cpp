@@ -58,13 +58,17 @@ void write_shard(const CheckpointFiles& files, const std::string& directory, con
 
   std::vector<SafetensorsEntry> entries;
   std::map<std::string, TensorSource> sources;
+  std::map<std::pair<const OptimizerShard*, StateTensor>, at::Tensor> host;  // what `sources` points into
+  for (const auto& shard : optimizer.shards()) {
+    for (const auto tensor : kStateTensors) host[{&shard, tensor}] = state_of(shard, tensor).to(at::kCPU);
+  }
   for (size_t i = 0; i < segments.size(); ++i) {
     const auto& [segment, shard] = segments[i];
     auto& parameter = report.parameters[first + i];
     auto& slice = parameter.slices.front();
     for (const auto tensor : kStateTensors) {
       const auto tensor_name = slice_tensor_name(tensor, parameter.name, slice);
-      const auto* values = state_of(*shard, tensor).const_data_ptr<float>();
+      const auto* values = host.at({shard, tensor}).const_data_ptr<float>();
       sources[tensor_name] = {values + (segment.flat_begin - shard->buffer->slice_begin()),
                               static_cast<size_t>(segment.count) * sizeof(float),
                               &slice.hash[static_cast<size_t>(tensor)]};

@@ -17,18 +17,19 @@ ExpertUse no_use(int64_t E) {
 
 // Probabilities and gates as sums; the means are taken at the end.
 void add_routing(ExpertUse& use, const Routing& routing, const at::Tensor& valid_T) {
-  const auto [T, E] = get_shape<2>(routing.probability_TE);
-  const auto valid_T1 = valid_T.unsqueeze(1);
-  const auto slot_TK = routing.chosen_TK.clamp_min(0);
+  const auto probability_TE = routing.probability_TE.to(at::kCPU, at::kDouble);
+  const auto [T, E] = get_shape<2>(probability_TE);
+  const auto valid_T1 = valid_T.cpu().unsqueeze(1);
+  const auto slot_TK = routing.chosen_TK.cpu().clamp_min(0);
   // Whole numbers below 2^24, so exact in fp32 whatever the order of the sum.
   const auto chosen_TE = at::zeros({T, E}, at::kFloat).scatter_(1, slot_TK, 1.0).masked_fill_(~valid_T1, 0);
   const auto gate_TE = at::zeros({T, E}, at::kDouble)
-                           .scatter_(1, slot_TK, routing.gate_TK.to(at::kDouble))
+                           .scatter_(1, slot_TK, routing.gate_TK.to(at::kCPU, at::kDouble))
                            .masked_fill_(~valid_T1, 0);
   use.num_tokens += valid_T.sum().item<int64_t>();
   use.count_E += chosen_TE.sum(0).to(at::kLong);
   use.pair_EE += at::matmul(chosen_TE.t(), chosen_TE).to(at::kLong);
-  use.probability_E += routing.probability_TE.to(at::kDouble).masked_fill(~valid_T1, 0).sum(0);
+  use.probability_E += probability_TE.masked_fill(~valid_T1, 0).sum(0);
   use.gate_E += gate_TE.sum(0);
 }
 
@@ -61,9 +62,9 @@ std::vector<ExpertUse> expert_use(const Transformer& model, Communicator& replic
   for (int64_t step = 0; step < loader.num_steps(); ++step) {
     const auto rows = loader.load(step, replica.rank() * num_rows, num_rows);
     std::vector<Routing> routings;
-    ForwardContext context{layout_of(rows)};
+    ForwardContext context{layout_of(rows).to(model.device())};
     context.routings = &routings;
-    model.forward(rows.token_BS, context);
+    model.forward(rows.token_BS.to(model.device()), context);
     CHECK(routings.size() == uses.size());
     for (size_t i = 0; i < uses.size(); ++i) add_routing(uses[i], routings[i], context.layout.valid_T);
   }

@@ -66,7 +66,7 @@ Batch batch_of(std::span<const Row> rows) {
 
 Likelihood answer(const Transformer& model, const at::Tensor& hidden_SD, const std::vector<int64_t>& labels) {
   const auto count = static_cast<int64_t>(labels.size());
-  const auto label_S = at::tensor(labels, at::kLong);
+  const auto label_S = at::tensor(labels, at::kLong).to(model.device());
   const int64_t step = std::max<int64_t>(1, kMaxLogits / model.config().vocab_size);
   Likelihood result{.greedy = true};
   for (int64_t begin = 0; begin < count; begin += step) {
@@ -84,7 +84,9 @@ Likelihood answer(const Transformer& model, const at::Tensor& hidden_SD, const s
 void run_batch(const Transformer& model, std::span<const Row> rows,
                const std::vector<LikelihoodRequest>& requests, at::Tensor& answer_N2) {
   const auto batch = batch_of(rows);
-  const auto hidden_TD = model.forward(batch.token_BS, ForwardContext{layout_of(batch)}).hidden_TD;
+  const auto device = model.device();
+  const auto hidden_TD =
+      model.forward(batch.token_BS.to(device), ForwardContext{layout_of(batch).to(device)}).hidden_TD;
   const auto [B, S] = get_shape<2>(batch.token_BS);
   const auto hidden_BSD = hidden_TD.view({B, S, -1});
   for (int64_t b = 0; b < B; ++b) {

@@ -22,6 +22,7 @@ struct TrainConfig {
   int64_t global_batch_size = 32;
   int64_t micro_batch_size = 8;
   int64_t seq_length = 512;
+  std::string device = "cpu";
   std::string precision = "fp32";
   std::string recompute_granularity = "none";
   std::string kernel_isa = "auto";
@@ -38,6 +39,8 @@ struct TrainConfig {
     field("global_batch_size", global_batch_size, {.min = 1}, "sequences a step, over all ranks");
     field("micro_batch_size", micro_batch_size, {.min = 1}, "sequences a rank runs at once; the rest is accumulated");
     field("seq_length", seq_length, {.min = 1, .max = 1 << 24}, "S, tokens of a sequence");
+    field("device", device, {.choices = {"cpu", "cuda"}},
+          "where the model computes; cuda: the ranks of a machine take its GPUs in turn");
     field("precision", precision, {.choices = {"fp32", "bf16"}},
           "of matrices and activations; bf16 keeps fp32 master weights, gradients, norms and routers");
     field("recompute_granularity", recompute_granularity, {.choices = {"none", "full"}},

@@ -73,7 +73,11 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
   for (int64_t first = 0; first < num_rows; first += micro_batch_size_) {
     const auto micro_batch = rows_of(rows, first, micro_batch_size_);
     std::vector<RoutingStatistics> statistics;
-    ForwardContext context{layout_of(micro_batch), sequence_weight, token_weight, &statistics, recompute_,
+    ForwardContext context{layout_of(micro_batch).to(model_.device()),
+                           sequence_weight,
+                           token_weight,
+                           &statistics,
+                           recompute_,
                            &batch_counts};
     batch_counts.begin_micro_batch();
     loss += accumulate(micro_batch, outcome.num_tokens, context, outcome.times);
@@ -99,9 +103,10 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
 double TrainStep::accumulate(const Batch& micro_batch, int64_t global_tokens, ForwardContext& context,
                              StepTimes& times) {
   PhaseClock clock;
-  const auto output = model_.forward(micro_batch.token_BS, context);
-  const auto loss_T = model_.token_losses(output.hidden_TD, micro_batch.label_BS.flatten(),
-                                          micro_batch.loss_mask_BS.flatten());
+  const auto on_device = [&](const at::Tensor& rows) { return rows.to(model_.device()); };
+  const auto output = model_.forward(on_device(micro_batch.token_BS), context);
+  const auto loss_T = model_.token_losses(output.hidden_TD, on_device(micro_batch.label_BS).flatten(),
+                                          on_device(micro_batch.loss_mask_BS).flatten());
   const auto loss = loss_T.sum() * weight_of_one(global_tokens);
   const auto objective = output.balance_loss.defined() ? loss + output.balance_loss : loss;
   clock.add_to(times.forward);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "comm/device.h"
 #include "ops/isa.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
@@ -19,7 +20,7 @@ namespace {
 
 // The layout is this job's, not the run's; the batch must fit no layout, since nothing is trained.
 std::vector<std::string> with_own_layout(const std::vector<std::string>& overrides) {
-  std::vector<std::string> all{"parallel.expert=1", "parallel.data=0"};
+  std::vector<std::string> all{"parallel.expert=1", "parallel.data=0", "parallel.backend=auto"};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return all;
 }
@@ -65,9 +66,10 @@ TrainedModel load_trained_model(World& world, const std::string& path,
   auto run = open_trained_run(world, path, overrides);
   TrainedModel trained{std::move(run.config), run.checkpoint, run.tokenizer, {}, {}};
   set_kernel_isa(trained.config.train.kernel_isa);
-  trained.mesh = std::make_unique<Mesh>(world, trained.config.parallel);
+  const auto device = open_device(world, trained.config.train.device);
+  trained.mesh = std::make_unique<Mesh>(world, trained.config.parallel, device);
   trained.model = std::make_unique<Transformer>(trained.config.model, trained.mesh->expert(),
-                                                trained.config.train.dtype());
+                                                trained.config.train.dtype(), device);
   restore_parameters(*run.parameters, trained.model->placed_parameters(), world.all());
   log_info("loaded " + trained.checkpoint);
   return trained;

@@ -18,9 +18,9 @@ namespace granule {
 
 namespace {
 
-std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group) {
+std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group, at::Device device) {
   set_kernel_isa(config.train.kernel_isa);
-  auto model = std::make_unique<Transformer>(config.model, expert_group, config.train.dtype());
+  auto model = std::make_unique<Transformer>(config.model, expert_group, config.train.dtype(), device);
   model->initialize(static_cast<uint64_t>(config.rng.seed));
   return model;
 }
@@ -58,12 +58,13 @@ Trainer::Trainer(World& world, const RunConfig& config)
     : world_(world),
       config_(config),
       watchdog_(world.watch_for_hangs(std::chrono::seconds(config.parallel.timeout_seconds))),
-      mesh_(world, config.parallel),
+      device_(open_device(world, config.train.device)),
+      mesh_(world, config.parallel, device_),
       directory_(world.rank() == 0 ? std::make_unique<RunDirectory>(config.run_dir) : nullptr),
       training_loader_(open_training(config)),
       validation_loader_(open_validation(config, mesh_.replica().size())),
       train_iters_(length_of_run(config, training_loader_)),
-      model_(build_model(config, mesh_.expert())),
+      model_(build_model(config, mesh_.expert(), device_)),
       optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()},
                  config.optimizer),
       step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size,
@@ -163,6 +164,7 @@ ExitCode Trainer::run() {
 }
 
 void Trainer::advance() {
+  world_.set_step(state_.step + 1);
   const auto rows = training_data_->next();
   const double lr = schedule_.at(optimizer_.num_updates() + 1);
   const auto outcome = step_.run(rows, lr);

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/check.h"
+#include "comm/device.h"
 #include "comm/hang_watchdog.h"
 #include "comm/mesh.h"
 #include "data/loader.h"
@@ -61,6 +62,7 @@ class Trainer {
   World& world_;
   const RunConfig config_;
   std::unique_ptr<HangWatchdog> watchdog_;
+  const at::Device device_;
   Mesh mesh_;
   std::unique_ptr<RunDirectory> directory_;  // rank 0
   // Files are opened before anything large is built.

@@ -63,6 +63,41 @@ TEST(CollectiveLog, TakesEntriesOfManyThreads) {
   EXPECT_FALSE(log.oldest_in_progress());
 }
 
+TEST(CollectiveLog, KeepsWhatADeviceHasNotDoneInProgress) {
+  CollectiveLog log;
+  bool first_done = false, second_done = false;
+  log.set_step(8);
+  {
+    auto first = log.enter("all_reduce_sum", "replica (ranks 0, 2)", 1, 64);
+    first.finish_when([&] { return first_done; });
+  }
+  {
+    auto second = log.enter("broadcast", "replica", 2, 64);
+    second.finish_when([&] { return second_done; });
+  }
+  ASSERT_TRUE(log.oldest_in_progress());
+  EXPECT_EQ(describe(*log.oldest_in_progress()),
+            "all_reduce_sum #1 of group replica (ranks 0, 2), 64 bytes, step 8");
+  // A device does them in order.
+  second_done = true;
+  EXPECT_EQ(log.oldest_in_progress()->sequence, 1);
+  EXPECT_TRUE(log.finished().empty());
+  first_done = true;
+  EXPECT_FALSE(log.oldest_in_progress());
+  ASSERT_EQ(log.finished().size(), 2u);
+  EXPECT_EQ(log.finished()[0].sequence, 1);
+}
+
+TEST(CollectiveLog, ForgetsWhatADeviceHasDoneAlsoWhenNobodyAsks) {
+  CollectiveLog log;
+  for (int64_t i = 0; i < 100; ++i) {
+    auto entry = log.enter("all_reduce_sum", "replica", i, 8);
+    entry.finish_when([] { return true; });
+  }
+  EXPECT_EQ(log.finished().size(), CollectiveLog::kKept);
+  EXPECT_EQ(log.finished().back().sequence, 98);
+}
+
 // A backend that looks into the log while it works.
 class Watched : public Communicator {
  public:
@@ -91,6 +126,20 @@ TEST(CollectiveLog, NamesTheCollectiveOfACommunicator) {
   EXPECT_EQ(group.seen, (std::vector<std::string>{"all_reduce_sum #1 of group watched, 8 bytes",
                                                   "barrier #2 of group watched, 0 bytes"}));
   EXPECT_EQ(log->finished().size(), 2u);
+}
+
+TEST(CollectiveLog, NamesTheRanksOfACommunicatorThatKnowsThem) {
+  const auto log = std::make_shared<CollectiveLog>();
+  Watched group(log);
+  for (const auto& ranks : {std::vector<int>{3}, {0, 2}, {0, 8, 16, 24, 32}, {0, 1, 2, 3, 5}}) {
+    group.set_world_ranks(ranks);
+    group.barrier();
+  }
+  EXPECT_EQ(group.seen,
+            (std::vector<std::string>{"barrier #1 of group watched (ranks 3), 0 bytes",
+                                      "barrier #2 of group watched (ranks 0, 2), 0 bytes",
+                                      "barrier #3 of group watched (ranks 0, 8 ... 32), 0 bytes",
+                                      "barrier #4 of group watched (ranks 0, 1, 2, 3, 5), 0 bytes"}));
 }
 
 }  // namespace

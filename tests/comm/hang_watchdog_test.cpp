@@ -42,6 +42,17 @@ TEST_F(HangWatchdogTest, NamesTheCollectiveThatWaitsAndThoseBeforeIt) {
   EXPECT_LT(barrier, broadcast);
 }
 
+TEST_F(HangWatchdogTest, NoticesADeviceThatNeverFinishes) {
+  {
+    auto entry = log_->enter("all_reduce_sum", "replica (ranks 0, 1)", 3, 64);
+    entry.finish_when([] { return false; });
+  }
+  const auto watchdog = watch(milliseconds(100));
+  ASSERT_EQ(text_.wait_for(kPatience), std::future_status::ready);
+  const auto text = text_.get();
+  EXPECT_NE(text.find("all_reduce_sum #3 of group replica (ranks 0, 1), 64 bytes"), std::string::npos) << text;
+}
+
 TEST_F(HangWatchdogTest, DoesNotAddUpShortCollectives) {
   {
     // Together much longer than the timeout, which no single one comes near.
