@@ -116,10 +116,12 @@ void expect_attention_like_cpu(at::Device device, at::ScalarType dtype) {
   expect_like_cpu(device, "attention", tolerance_of(dtype), attend({}));
   const auto segment_BS = at::tensor({0, 0, 1, 1, 1, 2, 2, 0, 0, 0, 0, 0, 0, 0}, at::kLong).view({2, 7});
   expect_like_cpu(device, "attention within segments", tolerance_of(dtype), attend(segment_BS));
+  const auto sees_B1SP = at::ones({3, 7}, at::kBool).tril(4).expand({2, 1, 3, 7}).contiguous();
   expect_like_cpu(device, "attention with a cache", tolerance_of(dtype), [&](Case& c) {
     c.results.push_back(cached_attention(c.constant(values({2, 3, 4, 16}, dtype, 1)),
                                          c.constant(values({2, 7, 2, 16}, dtype, 2)),
-                                         c.constant(values({2, 7, 2, 16}, dtype, 3))));
+                                         c.constant(values({2, 7, 2, 16}, dtype, 3)),
+                                         c.constant(sees_B1SP)));
   });
 }
 

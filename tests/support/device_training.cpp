@@ -13,8 +13,8 @@
 #include "tests/support/tensor_compare.h"
 #include "train/checkpoint_restore.h"
 #include "train/checkpoint_writer.h"
-#include "train/generate.h"
 #include "train/step.h"
+#include "train/text_generator.h"
 
 namespace granule {
 
@@ -113,10 +113,11 @@ void expect_same_parameters(const Run& actual, const Run& expected, double toler
 
 std::vector<int64_t> continuation(const Run& run, World& world) {
   std::vector<int64_t> ids;
-  generate(run.model, world.all(), {3, 1, 4}, {.temperature = 0, .max_tokens = 6}, -1, [&](int64_t id) {
-    ids.push_back(id);
-    return true;
-  });
+  TextGenerator(run.model, world.all(), 3 + 6)
+      .generate({3, 1, 4}, {.temperature = 0, .max_tokens = 6}, {}, [&](int64_t id) {
+        ids.push_back(id);
+        return true;
+      });
   return ids;
 }
 
