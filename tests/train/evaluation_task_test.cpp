@@ -46,9 +46,9 @@ TEST_F(EvaluationTask, ChoiceTakesTheBestInTotalPerCharacterAndPerByte) {
   for (int64_t gold = 0; gold < 4; ++gold) {
     nlohmann::json line{{"query", "a question:"}, {"choices", choices}, {"gold", gold}, {"extra", 1}};
     const auto report = run("choice", line.dump() + "\n");
-    EXPECT_EQ(report.metrics["acc"], gold == best(total)) << gold;
-    EXPECT_EQ(report.metrics["acc_norm"], gold == best(per_character)) << gold;
-    EXPECT_EQ(report.metrics["acc_bytes"], gold == best(per_byte)) << gold;
+    EXPECT_EQ(report.metrics["acc"], gold == best(total) ? 1 : 0) << gold;
+    EXPECT_EQ(report.metrics["acc_norm"], gold == best(per_character) ? 1 : 0) << gold;
+    EXPECT_EQ(report.metrics["acc_bytes"], gold == best(per_byte) ? 1 : 0) << gold;
     EXPECT_NEAR(report.samples.at(0)["log_probabilities"][2].get<double>(), total[2], 1e-4);
   }
 }
