@@ -30,21 +30,24 @@ void read_json_lines(const std::string& path, const std::function<void(const Jso
   std::string block;
   int64_t number = 1;
   const auto place = [&] { return join_text(path, ":", number); };
+  const auto append = [&](std::string_view part) {
+    pending += part;
+    if (pending.size() > max_line_bytes) {
+      throw InputError(place(), "is longer than ", max_line_bytes, " bytes");
+    }
+  };
   for (uint64_t offset = 0; offset < file.size(); offset += block.size()) {
     block.resize(std::min(kBlockBytes, file.size() - offset));
     file.read_at(offset, block.data(), block.size());
     std::string_view rest = block;
     for (auto end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
-      pending += rest.substr(0, end);
+      append(rest.substr(0, end));
       use_line(place(), pending, use);
       pending.clear();
       rest.remove_prefix(end + 1);
       ++number;
     }
-    pending += rest;
-    if (pending.size() > max_line_bytes) {
-      throw InputError(place(), "is longer than ", max_line_bytes, " bytes");
-    }
+    append(rest);
   }
   use_line(place(), pending, use);
 }

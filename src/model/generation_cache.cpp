@@ -44,6 +44,7 @@ CacheStep GenerationCache::extend(std::span<const int64_t> count_B, int64_t num_
     last.push_back(b * num_columns + count - 1);
     length += count;
   }
+  step.layout.end_position = step.layout.position_BS.max().item<int64_t>() + 1;
   step.layout.sequence_T.masked_fill_(~step.layout.valid_T, -1);
   step.token_N = at::tensor(token, at::kLong);
   step.row_N = at::tensor(row, at::kLong);
