@@ -40,8 +40,10 @@ void add_chat_command(CLI::App& app, Command& chosen) {
   auto* command = app.add_subcommand("chat", "Talk with a trained model, a line at a time");
   command->add_option("model", arguments->model, "run directory or checkpoint")->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
-  command->add_option("--template", arguments->chat_template,
-                      "deepseek, chatml or alpaca; default: that of the run's data.chat");
+  command
+      ->add_option("--template", arguments->chat_template,
+                   "deepseek, chatml or alpaca; default: that of the run's data.chat")
+      ->check(CLI::IsMember({"deepseek", "chatml", "alpaca"}));
   command->add_option("--system", arguments->dialogue.system, "a system turn that begins the conversation");
   command
       ->add_option("--max-length", arguments->dialogue.max_length,

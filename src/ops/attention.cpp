@@ -209,7 +209,7 @@ at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, 
   // copied.
   const int64_t R = H / G;
   const auto q_BGQd = q_BSHd.reshape({B, S, G, R, dim}).permute({0, 2, 3, 1, 4}).reshape({B, G, R * S, dim});
-  const auto sees_B1QP = sees_B1SP.repeat({1, 1, R, 1});
+  const auto sees_B1QP = sees_B1SP.unsqueeze(2).expand({B, 1, R, S, P}).reshape({B, 1, R * S, P});
   const auto mixed_BGQd =
       at::scaled_dot_product_attention(q_BGQd, k_BPGd.transpose(1, 2), v_BPGd.transpose(1, 2), sees_B1QP);
   return mixed_BGQd.reshape({B, G, R, S, dim}).permute({0, 3, 1, 2, 4}).reshape({B, S, H, dim});
