@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "base/check.h"
+#include "tests/support/source_tree.h"
 #include "tests/support/temporary_directory.h"
 
 namespace granule {
@@ -97,8 +98,7 @@ std::string bytes_from_hex(const std::string& hex) {
 TEST(Safetensors, TakesAndRefusesTheSameFilesAsTheReference) {
   const TemporaryDirectory directory;
   const auto path = directory.path("x");
-  std::ifstream verdicts(std::filesystem::path(__FILE__).parent_path() / "golden" /
-                         "safetensors_verdicts.txt");
+  std::ifstream verdicts(source_path("tests/base/golden/safetensors_verdicts.txt"));
   int num_taken = 0, num_refused = 0;
   for (std::string line; std::getline(verdicts, line);) {
     const auto bytes = bytes_from_hex(line.substr(2));

@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "data/loader.h"
 #include "data/open_sources.h"
+#include "tests/support/source_tree.h"
 #include "tests/support/token_files.h"
 
 namespace granule {
@@ -47,7 +47,7 @@ TEST(Summary, PrintsTheGlobalBatchOfAStep) {
 
 TEST(Summary, PrintsHowATokenizerSeesAText) {
   const DataDirectory directory;
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "golden" / "tokenizer_gpt2.json";
+  const auto path = source_path("tests/data/golden/tokenizer_gpt2.json");
   const auto golden = json::parse(read_bytes(path));
   Tokenizer tokenizer(directory.write_bytes("tokenizer.json", golden["tokenizer"].dump()));
   const auto printed = json::parse(tokens_as_json(tokenizer, "the caf\u00e9<|endoftext|>"));

@@ -2,17 +2,17 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "data/utf8.h"
+#include "tests/support/source_tree.h"
 #include "tests/support/token_files.h"
 
 namespace granule {
 namespace {
 
 Tokenizer gpt2_like(const DataDirectory& directory) {
-  const auto path = std::filesystem::path(__FILE__).parent_path() / "golden" / "tokenizer_gpt2.json";
+  const auto path = source_path("tests/data/golden/tokenizer_gpt2.json");
   const auto golden = nlohmann::json::parse(read_bytes(path));
   return Tokenizer(directory.write_bytes("tokenizer.json", golden["tokenizer"].dump()));
 }

@@ -4,12 +4,13 @@
 #include <filesystem>
 #include <string>
 
+#include "tests/support/source_tree.h"
 #include "train/plan.h"
 
 namespace granule {
 
 inline std::filesystem::path shipped_configs() {
-  return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "configs";
+  return source_path("configs");
 }
 
 /// Of configs/paper, by name without ending.

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "tests/support/checkpoint_run.h"
+#include "tests/support/child_process.h"
 #include "tests/support/temporary_directory.h"
 #include "train/checkpoint_restore.h"
 
@@ -81,14 +82,10 @@ TEST(CheckpointPowerCut, WhatWasCommittedIsNeverLostAndNothingElseIsTaken) {
     fs::remove_all(directory);
     fs::remove(record);
     fs::copy(pristine, directory, fs::copy_options::recursive);
-    const pid_t child = fork();
-    if (child == 0) {
-      write_coded_checkpoint(directory, 1, 1, 3, at::kFloat, recorded_until(wanted, record), 1);
-      _exit(0);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
+    const int status = run_in_child(
+        [&] { write_coded_checkpoint(directory, 1, 1, 3, at::kFloat, recorded_until(wanted, record), 1); });
     finished = WIFEXITED(status);
+    ASSERT_TRUE(!finished || WEXITSTATUS(status) == 0) << "at operation " << wanted;
 
     const auto done = read_record(record);
     bool renamed = false, committed = false;

@@ -13,6 +13,7 @@
 #include <set>
 
 #include "tests/support/checkpoint_run.h"
+#include "tests/support/child_process.h"
 #include "tests/support/temporary_directory.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
@@ -116,15 +117,11 @@ TEST(CheckpointWriter, KilledAnywhereTheNewestCompleteCheckpointLoadsBitByBit) {
     const auto directory = run.path("c");
     fs::remove_all(directory);
     fs::copy(pristine, directory, fs::copy_options::recursive);
-    const pid_t child = fork();
-    if (child == 0) {
+    const int status = run_in_child([&] {
       const auto die = [](std::string_view, const std::string&) { kill(getpid(), SIGKILL); };
       const auto files = at_operation(operation, die);
       write_coded_checkpoint(directory, 1, 2, 3, at::kFloat, files, /*most_recent_k=*/1);
-      _exit(0);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
+    });
     finished = WIFEXITED(status);
     ASSERT_TRUE(finished ? WEXITSTATUS(status) == 0 : WTERMSIG(status) == SIGKILL) << operation;
 
@@ -199,8 +196,7 @@ TEST(CheckpointWriter, ARealShortWriteIsAnError) {
   const TemporaryDirectory run;
   const auto directory = run.path("c");
   write_coded_checkpoint(directory, 1, 1, 2);
-  const pid_t child = fork();
-  if (child == 0) {
+  const int status = run_in_child([&] {
     signal(SIGXFSZ, SIG_IGN);
     const rlimit limit{1000, 1000};
     setrlimit(RLIMIT_FSIZE, &limit);
@@ -209,10 +205,7 @@ TEST(CheckpointWriter, ARealShortWriteIsAnError) {
     } catch (const CheckpointError& error) {
       _exit(std::string(error.what()).find("File too large") != std::string::npos ? 7 : 8);
     }
-    _exit(0);
-  }
-  int status = 0;
-  ASSERT_EQ(waitpid(child, &status, 0), child);
+  });
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 7);
   EXPECT_EQ(names_in(directory), (Names{"latest", "step-0000002"}));
