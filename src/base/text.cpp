@@ -77,6 +77,12 @@ std::string short_duration(double seconds) {
   return format("%lld d %lld h", total / 86400, total / 3600 % 24);
 }
 
+std::string shape_text(const std::vector<int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const auto size : shape) sizes.push_back(std::to_string(size));
+  return "[" + join(sizes, ",") + "]";
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string joined;
   for (size_t i = 0; i < parts.size(); ++i) {

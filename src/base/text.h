@@ -20,6 +20,9 @@ std::string short_count(double count);
 /// 93784 s -> "1 d 2 h", 125 s -> "2 m 05 s", 4 s -> "4 s".
 std::string short_duration(double seconds);
 
+/// "[2,3]"
+std::string shape_text(const std::vector<int64_t>& shape);
+
 /// `parts` with `separator` between them.
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 

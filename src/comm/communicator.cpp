@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "comm/peer_transfers.h"
 
 namespace granule {
 
@@ -60,12 +61,6 @@ void copy_unless_same(const at::Tensor& from, at::Tensor& to) {
     return;
   }
   std::copy_n(bytes_of(from), num_bytes(from), bytes_of(to));
-}
-
-int64_t row_bytes(const at::Tensor& rows) {
-  int64_t elements = 1;
-  for (int64_t dim = 1; dim < rows.dim(); ++dim) elements *= rows.size(dim);
-  return elements * static_cast<int64_t>(rows.element_size());
 }
 
 // "0, 2", "0, 4 ... 60": many ranks of even distance are told by the first two and the last.

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "comm/mpi_communicator.h"
+#include "comm/peer_transfers.h"
 
 namespace granule {
 
@@ -18,13 +19,13 @@ struct Bytes {
 
 Bytes bytes_of_rows(const at::Tensor& rows, std::span<const int64_t> counts) {
   CHECK(rows.is_contiguous() && rows.nbytes() <= std::numeric_limits<int>::max(), "MPI counts with int");
-  const auto row_bytes = rows.size(0) == 0 ? 0 : static_cast<int64_t>(rows.nbytes()) / rows.size(0);
+  const int64_t row = row_bytes(rows);
   Bytes bytes;
   int64_t offset = 0;
   for (const int64_t count : counts) {
-    bytes.counts.push_back(static_cast<int>(count * row_bytes));
+    bytes.counts.push_back(static_cast<int>(count * row));
     bytes.offsets.push_back(static_cast<int>(offset));
-    offset += count * row_bytes;
+    offset += count * row;
   }
   return bytes;
 }

@@ -25,10 +25,6 @@ ncclDataType_t nccl_type(at::ScalarType dtype) {
   return ncclInt64;
 }
 
-size_t num_bytes(const at::Tensor& tensor) {
-  return tensor.nbytes();
-}
-
 // True once the device has passed `event`, and if it never will.
 bool has_passed(const at::cuda::CUDAEvent& event) {
   const auto state = cudaEventQuery(event.event());
@@ -139,9 +135,9 @@ void NcclTransport::all_reduce(at::Tensor& tensor, Reduction reduction) {
 
 void NcclTransport::all_gather(const at::Tensor& mine, at::Tensor& all) {
   run("all_gather", mine.nbytes(), [&](cudaStream_t stream) {
-    check(ncclAllGather(mine.const_data_ptr(), all.mutable_data_ptr(), num_bytes(mine), ncclInt8, comm_,
-                        stream),
-          "ncclAllGather");
+    check(
+        ncclAllGather(mine.const_data_ptr(), all.mutable_data_ptr(), mine.nbytes(), ncclInt8, comm_, stream),
+        "ncclAllGather");
   });
 }
 
@@ -155,11 +151,7 @@ void NcclTransport::reduce_scatter_sum(const at::Tensor& all, at::Tensor& mine) 
 
 void NcclTransport::all_to_all_rows(const at::Tensor& sent, std::span<const int64_t> send_rows,
                                     at::Tensor& received, std::span<const int64_t> receive_rows) {
-  const int64_t row_bytes = sent.size(0) > 0 ? static_cast<int64_t>(sent.nbytes()) / sent.size(0)
-                            : received.size(0) > 0
-                                ? static_cast<int64_t>(received.nbytes()) / received.size(0)
-                                : 0;
-  const auto transfers = peer_transfers(group_.rank(), send_rows, receive_rows, row_bytes);
+  const auto transfers = peer_transfers(group_.rank(), send_rows, receive_rows, row_bytes(sent));
   const auto* source = static_cast<const std::byte*>(sent.const_data_ptr());
   auto* target = static_cast<std::byte*>(received.mutable_data_ptr());
   run("all_to_all_rows", sent.nbytes(), [&](cudaStream_t stream) {
@@ -176,7 +168,7 @@ void NcclTransport::all_to_all_rows(const at::Tensor& sent, std::span<const int6
 
 void NcclTransport::broadcast(at::Tensor& tensor, int root) {
   run("broadcast", tensor.nbytes(), [&](cudaStream_t stream) {
-    check(ncclBroadcast(tensor.const_data_ptr(), tensor.mutable_data_ptr(), num_bytes(tensor), ncclInt8, root,
+    check(ncclBroadcast(tensor.const_data_ptr(), tensor.mutable_data_ptr(), tensor.nbytes(), ncclInt8, root,
                         comm_, stream),
           "ncclBroadcast");
   });

@@ -22,6 +22,12 @@ std::vector<PeerTransfer> in_order(std::span<const int64_t> rows, int first, int
 
 }  // namespace
 
+int64_t row_bytes(const at::Tensor& rows) {
+  int64_t elements = 1;
+  for (int64_t dim = 1; dim < rows.dim(); ++dim) elements *= rows.size(dim);
+  return elements * static_cast<int64_t>(rows.element_size());
+}
+
 PeerTransfers peer_transfers(int rank, std::span<const int64_t> send_rows,
                              std::span<const int64_t> receive_rows, int64_t row_bytes) {
   CHECK(send_rows.size() == receive_rows.size(), send_rows.size(), " counts sent, ", receive_rows.size(),

@@ -1,11 +1,16 @@
 #pragma once
 // Who sends what to whom in an exchange of rows: the host's part of an all-to-all of messages.
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace granule {
+
+/// Of `rows[i]`, also where there are none.
+int64_t row_bytes(const at::Tensor& rows);
 
 /// One message, as one side sees it.
 struct PeerTransfer {

@@ -1,8 +1,8 @@
 #include "ops/attention.h"
 
 #include <ATen/ATen.h>
-#include <ATen/record_function.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <omp.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -28,8 +28,8 @@ void check_heads(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) 
   CHECK(q.size(2) % k.size(2) == 0, "heads ", q.size(2), " over ", k.size(2), " groups");
 }
 
-// The first token that each token sees, or nothing if a segment comes back after another: no interval then. What
-// padding sees is all the same.
+// The first token that each token sees, or nothing if a segment comes back after another: no interval then.
+// What padding sees is all the same.
 at::Tensor first_seen(const at::Tensor& segment_BS) {
   const auto ids_BS = segment_BS.contiguous();
   const auto [B, S] = get_shape<2>(ids_BS);

@@ -30,13 +30,10 @@ at::Tensor silu_times(const at::Tensor& gate_NF, const at::Tensor& up_NF) {
 void add_weight_gradient(at::Tensor& sum_eOI, const at::Tensor& grad_NO, const at::Tensor& in_NI,
                          const std::vector<int64_t>& end_G) {
   if (!sum_eOI.defined()) return;
-  int64_t begin = 0;
-  for (size_t e = 0; e < end_G.size(); begin = end_G[e++]) {
-    const int64_t rows = end_G[e] - begin;
-    if (rows == 0) continue;
-    auto sum_OI = sum_eOI[static_cast<int64_t>(e)];
+  for_groups(end_G, [&](int64_t e, int64_t begin, int64_t rows) {
+    auto sum_OI = sum_eOI[e];
     add_wide_mm(sum_OI, grad_NO.narrow(0, begin, rows).t(), in_NI.narrow(0, begin, rows));
-  }
+  });
 }
 
 at::Tensor sorted_rows(const ExpertInputs& inputs) {

@@ -22,6 +22,15 @@ struct ExpertGradients {
   at::Tensor gate_eFD, up_eFD, down_eDF;  ///< added to, fp32 at least
 };
 
+/// body(e, begin, rows) for each group that has rows, which begin at `begin`.
+template <class Body>
+void for_groups(const std::vector<int64_t>& end_G, const Body& body) {
+  int64_t begin = 0;
+  for (size_t e = 0; e < end_G.size(); begin = end_G[e++]) {
+    if (end_G[e] > begin) body(static_cast<int64_t>(e), begin, end_G[e] - begin);
+  }
+}
+
 /// In host memory, fp32 and bf16 with widths that are multiples of 16.
 bool kernels_fit(const ExpertInputs& inputs);
 /// In device memory, bf16 with widths that are multiples of 8.

@@ -1,23 +1,11 @@
 #include <ATen/ATen.h>
 
 #include "ops/expert_groups.h"
+#include "ops/wide_matmul.h"
 
 namespace granule {
 
 namespace {
-
-// bf16 is widened, so that sums are fp32 at least.
-at::Tensor widen(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 ? x.to(at::kFloat) : x;
-}
-
-template <class Body>
-void for_groups(const std::vector<int64_t>& end_G, const Body& body) {
-  int64_t begin = 0;
-  for (size_t e = 0; e < end_G.size(); begin = end_G[e++]) {
-    if (end_G[e] > begin) body(static_cast<int64_t>(e), begin, end_G[e] - begin);
-  }
-}
 
 void add_product(at::Tensor& sum_eOI, int64_t e, const at::Tensor& grad_RO, const at::Tensor& in_RI) {
   if (sum_eOI.defined()) sum_eOI[e].addmm_(grad_RO.t(), in_RI);

@@ -1,10 +1,10 @@
 #include "ops/rms_norm.h"
 
 #include <ATen/ATen.h>
-#include <ATen/record_function.h>
 #include <ATen/Dispatch.h>
 #include <ATen/OpMathType.h>
 #include <ATen/Parallel.h>
+#include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>

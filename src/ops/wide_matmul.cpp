@@ -10,10 +10,6 @@ bool is_bf16(const at::Tensor& x) {
   return x.scalar_type() == at::kBFloat16;
 }
 
-at::Tensor widen(const at::Tensor& x) {
-  return is_bf16(x) ? x.to(at::kFloat) : x;
-}
-
 // Only CUDA multiplies bf16 matrices into an fp32 one.
 bool has_wide_result(const at::Tensor& a, const at::Tensor& b) {
   return a.is_cuda() && (is_bf16(a) || is_bf16(b));
@@ -24,6 +20,10 @@ at::Tensor wide_mm_of_cuda(const at::Tensor& a, const at::Tensor& b) {
 }
 
 }  // namespace
+
+at::Tensor widen(const at::Tensor& x) {
+  return is_bf16(x) ? x.to(at::kFloat) : x;
+}
 
 at::Tensor wide_mm(const at::Tensor& a, const at::Tensor& b) {
   return has_wide_result(a, b) ? wide_mm_of_cuda(a, b) : at::mm(widen(a), widen(b));

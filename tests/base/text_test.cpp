@@ -78,5 +78,10 @@ TEST(Join, PutsTheSeparatorBetween) {
   EXPECT_EQ(join({"a", "", "c"}, ", "), "a, , c");
 }
 
+TEST(ShapeText, ListsTheSizes) {
+  EXPECT_EQ(shape_text({2, 3}), "[2,3]");
+  EXPECT_EQ(shape_text({}), "[]");
+}
+
 }  // namespace
 }  // namespace granule
