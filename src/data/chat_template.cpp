@@ -21,34 +21,54 @@ std::string added_token_names(const Tokenizer& tokenizer) {
   return join_text("it has ", join(names, " "), num_names > kMaxNames ? " ..." : "");
 }
 
+struct BuiltIn {
+  const char* name;
+  ChatPattern pattern;
+};
+
+const std::vector<BuiltIn>& built_in_templates() {
+  static const std::vector<BuiltIn> kTemplates = {
+      {"deepseek",
+       {.begin = "{bos}",
+        .system = "{content}\n\n",
+        .user = "User: {content}\n\n",
+        .user_with_input = "",
+        .assistant = "Assistant: {content}{eos}"}},
+      {"chatml",
+       {.begin = "",
+        .system = "{<|im_start|>}system\n{content}{<|im_end|>}\n",
+        .user = "{<|im_start|>}user\n{content}{<|im_end|>}\n",
+        .user_with_input = "",
+        .assistant = "{<|im_start|>}assistant\n{content}{<|im_end|>}\n"}},
+      {"alpaca",
+       {.begin = "{bos}",
+        .system = "{content}\n\n",
+        .user =
+            "Below is an instruction that describes a task. Write a response that appropriately completes "
+            "the request.\n\n### Instruction:\n{content}\n\n",
+        .user_with_input =
+            "Below is an instruction that describes a task, paired with an input that provides "
+            "further context. Write a response that appropriately completes the request.\n\n"
+            "### Instruction:\n{content}\n\n### Input:\n{input}\n\n",
+        .assistant = "### Response:\n{content}{eos}"}},
+  };
+  return kTemplates;
+}
+
 }  // namespace
 
+std::vector<std::string> built_in_template_names() {
+  std::vector<std::string> names;
+  for (const auto& built_in : built_in_templates()) names.emplace_back(built_in.name);
+  return names;
+}
+
 ChatPattern built_in_pattern(const std::string& name) {
-  if (name == "deepseek") {
-    return {.begin = "{bos}",
-            .system = "{content}\n\n",
-            .user = "User: {content}\n\n",
-            .user_with_input = "",
-            .assistant = "Assistant: {content}{eos}"};
+  for (const auto& built_in : built_in_templates()) {
+    if (name == built_in.name) return built_in.pattern;
   }
-  if (name == "chatml") {
-    return {.begin = "",
-            .system = "{<|im_start|>}system\n{content}{<|im_end|>}\n",
-            .user = "{<|im_start|>}user\n{content}{<|im_end|>}\n",
-            .user_with_input = "",
-            .assistant = "{<|im_start|>}assistant\n{content}{<|im_end|>}\n"};
-  }
-  CHECK(name == "alpaca", "no built-in chat template ", name);
-  return {.begin = "{bos}",
-          .system = "{content}\n\n",
-          .user =
-              "Below is an instruction that describes a task. Write a response that appropriately completes "
-              "the request.\n\n### Instruction:\n{content}\n\n",
-          .user_with_input =
-              "Below is an instruction that describes a task, paired with an input that provides "
-              "further context. Write a response that appropriately completes the request.\n\n"
-              "### Instruction:\n{content}\n\n### Input:\n{input}\n\n",
-          .assistant = "### Response:\n{content}{eos}"};
+  CHECK(false, "no built-in chat template ", name);
+  return {};
 }
 
 // Gathers text until a token or the border of an answer, then encodes it in one piece.

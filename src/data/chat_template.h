@@ -71,6 +71,8 @@ class ChatTemplate {
   std::vector<int64_t> stop_ids_;
 };
 
+/// Those that data.chat.template knows beside "custom".
+std::vector<std::string> built_in_template_names();
 /// The pattern of a built-in template.
 ChatPattern built_in_pattern(const std::string& name);
 

@@ -70,18 +70,6 @@ const ConversationKeys& shape_of(const JsonField& line) {
 
 }  // namespace
 
-const char* role_name(Role role) {
-  switch (role) {
-    case Role::kSystem:
-      return "system";
-    case Role::kUser:
-      return "user";
-    case Role::kAssistant:
-      break;
-  }
-  return "assistant";
-}
-
 void ConversationKeys::check() const {
   const bool has_pair = !prompt.empty() && !completion.empty();
   const bool has_part = !(prompt.empty() && completion.empty() && input.empty() && system.empty());

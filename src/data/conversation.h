@@ -11,9 +11,6 @@ namespace granule {
 
 enum class Role { kSystem, kUser, kAssistant };
 
-/// "system", "user" or "assistant".
-const char* role_name(Role role);
-
 struct Turn {
   Role role;
   std::string content;

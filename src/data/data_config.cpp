@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/text.h"
+#include "data/json_lines.h"
 
 namespace granule {
 
@@ -13,8 +14,7 @@ namespace {
 
 // Throws ConfigError if there are files of both kinds.
 bool are_chats(const char* key, const std::vector<std::string>& files) {
-  const auto is_chat = [](const std::string& file) { return file.ends_with(".jsonl"); };
-  const auto num_chats = static_cast<size_t>(std::count_if(files.begin(), files.end(), is_chat));
+  const auto num_chats = static_cast<size_t>(std::count_if(files.begin(), files.end(), is_json_lines_file));
   if (num_chats > 0 && num_chats < files.size()) {
     throw ConfigError(key, join(files, ", "), "mixes conversations (.jsonl) and token files");
   }

@@ -1,6 +1,5 @@
 #include "data/task_examples.h"
 
-#include <filesystem>
 #include <sstream>
 
 #include "base/check.h"
@@ -20,10 +19,6 @@ std::vector<Example> read_examples(const std::string& path, const Read& read) {
   read_json_lines(path, [&](const JsonField& record) { examples.push_back(read(record)); });
   if (examples.empty()) throw InputError(path, "holds no examples");
   return examples;
-}
-
-bool is_jsonl(const std::string& path) {
-  return std::filesystem::path(path).extension() == ".jsonl";
 }
 
 std::string filled_text(const JsonField& field) {
@@ -55,7 +50,7 @@ std::vector<TargetExample> read_target_examples(const std::string& path) {
 }
 
 std::vector<std::string> read_prompts(const std::string& path) {
-  if (is_jsonl(path)) {
+  if (is_json_lines_file(path)) {
     return read_examples<std::string>(path, [](const JsonField& record) { return record["prompt"].text(); });
   }
   std::istringstream text(replace_invalid_utf8(read_text_file(path, kMaxTextBytes)));
@@ -69,7 +64,7 @@ std::vector<std::string> read_prompts(const std::string& path) {
 }
 
 std::vector<std::string> read_texts(const std::string& path) {
-  if (is_jsonl(path)) {
+  if (is_json_lines_file(path)) {
     return read_examples<std::string>(path, [](const JsonField& record) { return record["text"].text(); });
   }
   return {replace_invalid_utf8(read_text_file(path, kMaxTextBytes))};

@@ -57,6 +57,10 @@ class Tokenizer {
   /// The token that ends a document: eos_token of the tokenizer_config.json beside the file, else
   /// <|endoftext|>.
   std::optional<int64_t> end_of_document() const { return end_of_document_; }
+  /// The same as a list: what ends a text that a model writes.
+  std::vector<int64_t> stop_ids() const {
+    return end_of_document_ ? std::vector<int64_t>{*end_of_document_} : std::vector<int64_t>{};
+  }
 
  private:
   Tokenizer(const std::string& path, TokenizerFile file);

@@ -9,6 +9,10 @@
 namespace granule {
 namespace {
 
+std::string role_name(Role role) {
+  return role == Role::kSystem ? "system" : role == Role::kUser ? "user" : "assistant";
+}
+
 const std::string kPlace = "chats.jsonl:7";
 
 // "user: hello | assistant: hi", an input behind a slash.
@@ -16,7 +20,7 @@ std::string read(const std::string& line, const ConversationKeys& keys = {}) {
   const auto document = nlohmann::json::parse(line);
   std::string text;
   for (const auto& turn : read_conversation(JsonField(kPlace, document), keys)) {
-    text += (text.empty() ? "" : " | ") + std::string(role_name(turn.role)) + ": " + turn.content;
+    text += (text.empty() ? "" : " | ") + role_name(turn.role) + ": " + turn.content;
     if (!turn.input.empty()) text += " / " + turn.input;
   }
   return text;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/source_tree.h"
 #include "tests/support/token_files.h"
 
 namespace granule {
@@ -15,7 +16,7 @@ using nlohmann::json;
 // Made by make_tokenizer_golden.py with Hugging Face's tokenizers.
 std::vector<std::filesystem::path> golden_files() {
   std::vector<std::filesystem::path> files;
-  const auto directory = std::filesystem::path(__FILE__).parent_path() / "golden";
+  const auto directory = source_path("tests/data/golden");
   for (const auto& entry : std::filesystem::directory_iterator(directory)) files.push_back(entry.path());
   std::sort(files.begin(), files.end());
   return files;
