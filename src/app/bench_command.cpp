@@ -63,9 +63,9 @@ void add_precision(CLI::App& command, bool& bf16) {
 
 // A command that times the cases made from `Shape`, once `add_options` has declared its fields.
 template <class Shape>
-CLI::App* add_cases_command(CLI::App& bench, Command& chosen, const char* name, const char* what,
-                            const std::function<void(CLI::App&, Shape&)>& add_options,
-                            const std::function<std::vector<TimedCase>(World&, const Shape&)>& make_cases) {
+void add_cases_command(CLI::App& bench, Command& chosen, const char* name, const char* what,
+                       const std::function<void(CLI::App&, Shape&)>& add_options,
+                       const std::function<std::vector<TimedCase>(World&, const Shape&)>& make_cases) {
   auto shape = std::make_shared<Shape>();
   auto options = std::make_shared<TimingOptions>();
   auto* command = bench.add_subcommand(name, what);
@@ -77,7 +77,6 @@ CLI::App* add_cases_command(CLI::App& bench, Command& chosen, const char* name, 
       return 0;
     };
   });
-  return command;
 }
 
 void add_moe_options(CLI::App& command, MoeShape& shape) {
@@ -149,7 +148,8 @@ void add_tokens_command(CLI::App& bench, Command& chosen) {
   auto arguments = std::make_shared<TokensArguments>();
   auto* tokens = bench.add_subcommand("tokens", "Encoding text on one thread, as JSON");
   tokens->add_option("tokenizer", arguments->tokenizer, "tokenizer.json")->required();
-  tokens->add_option("texts", arguments->texts, "a .jsonl file of {\"text\": ...}; any other file is one text")
+  tokens
+      ->add_option("texts", arguments->texts, "a .jsonl file of {\"text\": ...}; any other file is one text")
       ->required();
   tokens->add_option("--passes", arguments->passes, "times over all texts; the median counts")
       ->check(CLI::PositiveNumber)

@@ -42,8 +42,8 @@ void add_chat_command(CLI::App& app, Command& chosen) {
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
   command
       ->add_option("--template", arguments->chat_template,
-                   "deepseek, chatml or alpaca; default: that of the run's data.chat")
-      ->check(CLI::IsMember({"deepseek", "chatml", "alpaca"}));
+                   "one of those built in; default: that of the run's data.chat")
+      ->check(CLI::IsMember(built_in_template_names()));
   command->add_option("--system", arguments->dialogue.system, "a system turn that begins the conversation");
   command
       ->add_option("--max-length", arguments->dialogue.max_length,

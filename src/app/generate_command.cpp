@@ -43,11 +43,6 @@ std::vector<int64_t> prompt_ids(Tokenizer& tokenizer, const std::string& prompt)
   return ids;
 }
 
-std::vector<int64_t> stop_ids(const Tokenizer& tokenizer) {
-  const auto id = tokenizer.end_of_document();
-  return id ? std::vector<int64_t>{*id} : std::vector<int64_t>{};
-}
-
 void generate_one(World& world, const TrainedModel& trained, Tokenizer& tokenizer,
                   const GenerateArguments& arguments, const std::string& prompt) {
   TextStream text(tokenizer);
@@ -58,7 +53,7 @@ void generate_one(World& world, const TrainedModel& trained, Tokenizer& tokenize
   const auto ids = prompt_ids(tokenizer, prompt);
   TextGenerator generator(*trained.model, world.all(),
                           static_cast<int64_t>(ids.size()) + arguments.sampling.max_tokens);
-  generator.generate(ids, arguments.sampling, stop_ids(tokenizer), [&](int64_t id) {
+  generator.generate(ids, arguments.sampling, tokenizer.stop_ids(), [&](int64_t id) {
     show(text.push(id));
     return true;
   });
@@ -73,7 +68,7 @@ void generate_batch(World& world, const TrainedModel& trained, Tokenizer& tokeni
   const auto answers = generate_all(*trained.model, trained.mesh->replica(), ids,
                                     {.sampling = arguments.sampling,
                                      .batch_size = arguments.batch_size,
-                                     .stop_ids = stop_ids(tokenizer),
+                                     .stop_ids = tokenizer.stop_ids(),
                                      .goes_on = {}});
   if (world.rank() != 0) return;
   for (size_t i = 0; i < prompts.size(); ++i) {

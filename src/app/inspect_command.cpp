@@ -4,12 +4,10 @@
 
 #include "app/commands.h"
 #include "base/strict_json.h"
-#include "data/loader.h"
-#include "data/open_sources.h"
 #include "data/summary.h"
 #include "data/tokenizer.h"
 #include "train/checkpoint_summary.h"
-#include "train/run_config.h"
+#include "train/run_parts.h"
 
 namespace granule {
 
@@ -33,13 +31,13 @@ void add_batch_command(CLI::App& inspect, Command& chosen) {
   auto* command = inspect.add_subcommand("batch", "The global batch of a step as JSON");
   command->add_option("config", arguments->config, "YAML file of the run")->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
-  command->add_option("--step", arguments->step, "from 0")->check(CLI::NonNegativeNumber)->capture_default_str();
+  command->add_option("--step", arguments->step, "from 0")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   command->callback([&chosen, arguments] {
     chosen = [=](World& world) {
       const auto config = load_for_inspection(arguments->config, arguments->overrides);
-      Loader loader(open_training_source(config.data, config.train.seq_length, config.model.vocab_size,
-                                         static_cast<uint64_t>(config.rng.seed), config.train.num_train_epochs),
-                    config.train.global_batch_size);
+      auto loader = open_training(config);
       const auto batch = loader.load(arguments->step, 0, config.train.global_batch_size);
       if (world.rank() == 0) std::cout << batch_as_json(arguments->step, batch) << '\n';
       return 0;
@@ -86,7 +84,8 @@ void add_tokens_command(CLI::App& inspect, Command& chosen) {
   auto arguments = std::make_shared<TokensArguments>();
   auto* command = inspect.add_subcommand("tokens", "How a tokenizer sees the text on stdin, as JSON");
   command->add_option("tokenizer", arguments->tokenizer, "tokenizer.json")->required();
-  command->add_flag("--lines", arguments->lines, "stdin is a JSON string on each line, each a text of its own");
+  command->add_flag("--lines", arguments->lines,
+                    "stdin is a JSON string on each line, each a text of its own");
   command->add_flag("--template", arguments->with_template, "with what the tokenizer puts around a text");
   command->add_flag("--plain", arguments->plain, "names of special tokens are text");
   command->callback([&chosen, arguments] {
@@ -128,7 +127,8 @@ void add_config_command(CLI::App& inspect, Command& chosen) {
 }  // namespace
 
 void add_inspect_command(CLI::App& app, Command& chosen) {
-  auto* inspect = app.add_subcommand("inspect", "Look into a checkpoint, token file, tokenizer, batch, or the config keys");
+  auto* inspect = app.add_subcommand(
+      "inspect", "Look into a checkpoint, token file, tokenizer, batch, or the config keys");
   inspect->require_subcommand(1);
   add_batch_command(*inspect, chosen);
   add_data_command(*inspect, chosen);

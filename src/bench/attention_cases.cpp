@@ -2,9 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <functional>
-#include <memory>
-
 #include "base/check.h"
 #include "bench/machine_limits.h"
 #include "ops/attention.h"
@@ -16,8 +13,6 @@ namespace {
 struct AttentionInputs {
   at::Tensor q_BSHd, k_BSGd, v_BSGd, grad_BSHd, segment_BS;
 };
-
-using Attention = std::function<at::Tensor(const AttentionInputs&)>;
 
 at::Tensor own(const AttentionInputs& in) {
   return causal_attention(in.q_BSHd, in.k_BSGd, in.v_BSGd, in.segment_BS);
@@ -53,25 +48,6 @@ AttentionInputs make_inputs(const AttentionShape& shape) {
   return inputs;
 }
 
-void add_cases(std::vector<TimedCase>& cases, const std::string& name,
-               const std::shared_ptr<AttentionInputs>& inputs, const Attention& attention,
-               double forward_flops, double limit) {
-  cases.push_back({.name = name + "/forward",
-                   .run = [=] { return seconds_of([&] { attention(*inputs); }); },
-                   .flops = forward_flops,
-                   .flops_limit = limit});
-  cases.push_back({.name = name + "/backward",
-                   .run =
-                       [=] {
-                         for (auto* input : {&inputs->q_BSHd, &inputs->k_BSGd, &inputs->v_BSGd})
-                           input->mutable_grad().reset();
-                         const auto y = attention(*inputs);
-                         return seconds_of([&] { y.backward(inputs->grad_BSHd); });
-                       },
-                   .flops = 2 * forward_flops,
-                   .flops_limit = limit});
-}
-
 }  // namespace
 
 std::vector<TimedCase> attention_cases(const AttentionShape& shape) {
@@ -79,15 +55,19 @@ std::vector<TimedCase> attention_cases(const AttentionShape& shape) {
     throw ConfigError("--kv-heads", std::to_string(shape.kv_heads),
                       join_text("must divide the ", shape.heads, " query heads"));
   }
-  const auto inputs = std::make_shared<AttentionInputs>(make_inputs(shape));
-  const auto limits = measure_machine_limits();
-  const double limit = shape.bf16 ? limits.bf16_flops : limits.fp32_flops;
+  const auto inputs = make_inputs(shape);
+  const double limit = measure_machine_limits().flops(shape.bf16);
   // Scores and their product with the values, half of each square, each document on its own.
   const double flops = 2.0 * static_cast<double>(shape.batch * shape.heads * shape.head_dim * shape.length) *
                        static_cast<double>(shape.length) / static_cast<double>(shape.documents);
   std::vector<TimedCase> cases;
-  add_cases(cases, "granule", inputs, own, flops, limit);
-  if (shape.documents == 1) add_cases(cases, "LibTorch", inputs, libtorch, flops, limit);
+  const auto add = [&](const char* name, auto attention) {
+    add_differentiable_cases(
+        cases, name, [=] { return attention(inputs); }, inputs.grad_BSHd,
+        {inputs.q_BSHd, inputs.k_BSGd, inputs.v_BSGd}, flops, limit);
+  };
+  add("granule", own);
+  if (shape.documents == 1) add("LibTorch", libtorch);
   return cases;
 }
 

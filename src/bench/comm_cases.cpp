@@ -4,9 +4,7 @@
 
 #include <cstring>
 #include <memory>
-#include <numeric>
 
-#include "base/check.h"
 #include "bench/moe_cases.h"
 #include "comm/mpi_alltoallv.h"
 #include "model/dispatcher.h"
@@ -69,10 +67,7 @@ void add_collectives(std::vector<TimedCase>& cases, World& world, int64_t elemen
 }  // namespace
 
 std::vector<TimedCase> comm_cases(World& world, const CommShape& shape) {
-  if (shape.n_routed_experts % world.size() != 0) {
-    throw ConfigError("--experts", std::to_string(shape.n_routed_experts),
-                      join_text("must be a multiple of the ", world.size(), " ranks"));
-  }
+  check_experts_over_ranks(shape.n_routed_experts, world.size());
   std::vector<TimedCase> cases;
   add_collectives(cases, world, shape.elements);
 

@@ -3,12 +3,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <functional>
 #include <numeric>
 #include <vector>
 
+#include "bench/timed_case.h"
 #include "ops/kernels.h"
 
 namespace granule {
@@ -23,10 +23,9 @@ constexpr int64_t kBufferWords = 1 << 24;  // 128 MiB: beyond any cache
 double best_rate(const std::function<double()>& work) {
   double best = 0;
   for (int trial = 0; trial < kTrials; ++trial) {
-    const auto begin = std::chrono::steady_clock::now();
-    const double done = work();
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    best = std::max(best, done / seconds.count());
+    double done = 0;
+    const double seconds = seconds_of([&] { done = work(); });
+    best = std::max(best, done / seconds);
   }
   return best;
 }

@@ -10,6 +10,9 @@ struct MachineLimits {
   double bf16_flops = 0;
   double read_bytes = 0;  ///< from memory, per second
   double copy_bytes = 0;  ///< read and written, both counted
+
+  /// Of products of that precision.
+  double flops(bool bf16) const { return bf16 ? bf16_flops : fp32_flops; }
 };
 
 /// Takes about a second. Ranks that share a machine measure at the same time, each its share.

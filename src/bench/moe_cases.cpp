@@ -94,25 +94,12 @@ struct ExpertsBench {
   ExpertWeights weights;
 };
 
-// Two cases from anything with forward(): the times of forward and of backward.
-template <class Bench>
-void add_cases(std::vector<TimedCase>& cases, const std::string& name, std::shared_ptr<Bench> bench,
-               const at::Tensor& gradient, double forward_flops, double limit) {
-  cases.push_back({.name = name + "/forward",
-                   .run = [bench] { return seconds_of([&] { bench->forward(); }); },
-                   .flops = forward_flops,
-                   .flops_limit = limit});
-  cases.push_back({.name = name + "/backward",
-                   .run =
-                       [bench, gradient] {
-                         const auto y = bench->forward();
-                         return seconds_of([&] { y.backward(gradient); });
-                       },
-                   .flops = 2 * forward_flops,
-                   .flops_limit = limit});
-}
-
 }  // namespace
+
+void check_experts_over_ranks(int64_t num_experts, int num_ranks) {
+  if (num_experts % num_ranks == 0) return;
+  throw ConfigError("--experts", num_experts, join_text("must be a multiple of the ", num_ranks, " ranks"));
+}
 
 std::vector<double> expert_loads(const MoeShape& shape) {
   std::vector<double> load_E;
@@ -155,24 +142,22 @@ at::Tensor choose_by_load(const std::vector<double>& load_E, int64_t num_tokens,
 }
 
 std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape) {
-  if (shape.n_routed_experts % world.size() != 0) {
-    throw ConfigError("--experts", std::to_string(shape.n_routed_experts),
-                      join_text("must be a multiple of the ", world.size(), " ranks"));
-  }
+  check_experts_over_ranks(shape.n_routed_experts, world.size());
   const auto layer = std::make_shared<LayerBench>(world, shape);
   world.all().barrier();
-  const auto limits = measure_machine_limits();
-  const double limit = shape.bf16 ? limits.bf16_flops : limits.fp32_flops;
+  const double limit = measure_machine_limits().flops(shape.bf16);
   const double expert_flops =
       6.0 * static_cast<double>(shape.tokens * shape.hidden_size * shape.moe_intermediate_size);
 
   std::vector<TimedCase> cases;
-  add_cases(cases, "layer", layer, layer->grad_y_TD,
-            expert_flops * static_cast<double>(shape.num_experts_per_tok + shape.n_shared_experts), limit);
+  add_differentiable_cases(
+      cases, "layer", [layer] { return layer->forward(); }, layer->grad_y_TD, {layer->x_TD},
+      expert_flops * static_cast<double>(shape.num_experts_per_tok + shape.n_shared_experts), limit);
   if (world.size() == 1) {
     const auto experts = std::make_shared<ExpertsBench>(shape, layer->decision.chosen_TK);
-    add_cases(cases, "routed experts", experts, experts->grad_y_ND,
-              expert_flops * static_cast<double>(shape.num_experts_per_tok), limit);
+    add_differentiable_cases(
+        cases, "routed experts", [experts] { return experts->forward(); }, experts->grad_y_ND,
+        {experts->x_TD}, expert_flops * static_cast<double>(shape.num_experts_per_tok), limit);
   }
   return cases;
 }

@@ -30,6 +30,9 @@ std::vector<double> expert_loads(const MoeShape& shape);
 at::Tensor choose_by_load(const std::vector<double>& load_E, int64_t num_tokens, int64_t num_chosen,
                           uint64_t seed);
 
+/// Throws ConfigError for experts that cannot be spread evenly.
+void check_experts_over_ranks(int64_t num_experts, int num_ranks);
+
 /// Forward and backward of the whole layer and of its routed experts; the experts are spread over all ranks.
 /// Throws ConfigError for shapes no layer can have.
 std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape);

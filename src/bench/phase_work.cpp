@@ -5,13 +5,12 @@ namespace granule {
 std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const ModelSize& size,
                                             int64_t num_tokens, int64_t seq_length, bool bf16) {
   const double tokens = static_cast<double>(num_tokens);
-  const int64_t head = config.tie_word_embeddings ? size.embedding : size.head;
   const int64_t scores =
       config.num_hidden_layers * config.num_attention_heads * config.head_dim_used() * seq_length;
   const std::map<std::string, double> forward_flops{
       {"attention", 2.0 * static_cast<double>(scores) * tokens},
       {"experts", 2.0 * static_cast<double>(size.dense + size.shared + size.routed_activated) * tokens},
-      {"head", 2.0 * static_cast<double>(head) * tokens},
+      {"head", 2.0 * static_cast<double>(size.logits_matrix()) * tokens},
       {"projections", 2.0 * static_cast<double>(size.attention) * tokens}};
 
   std::map<std::string, PhaseWork> work;

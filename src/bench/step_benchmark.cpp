@@ -4,22 +4,16 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/random.h"
+#include "bench/timed_case.h"
 #include "comm/device.h"
 #include "model/model_size.h"
-#include "ops/isa.h"
+#include "train/run_parts.h"
 
 namespace granule {
 
 namespace {
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
 
 // This rank's rows of a global batch of random ids, the same whatever the layout.
 Batch random_rows(const RunConfig& config, int64_t step, int64_t first, int64_t count) {
@@ -67,10 +61,10 @@ std::vector<std::pair<std::string, double>> StepBenchmark::median_phases() const
 }
 
 StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm_up, int64_t steps) {
-  set_kernel_isa(config.train.kernel_isa);
   const auto device = open_device(world, config.train.device);
   Mesh mesh(world, config.parallel, device);
-  Transformer model(config.model, mesh.expert(), config.train.dtype(), device);
+  const auto built = build_model(config, mesh.expert(), device);
+  auto& model = *built;
   model.initialize(static_cast<uint64_t>(config.rng.seed));
   Optimizer optimizer(model.placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()},
                       config.optimizer);
@@ -96,11 +90,10 @@ StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm
   for (int64_t s = 0; s < warm_up + steps; ++s) {
     const auto batch = random_rows(config, s, mesh.replica().rank() * rows, rows);
     world.all().barrier();
-    const auto begin = std::chrono::steady_clock::now();
-    const auto outcome = step.run(batch, config.optimizer.lr);
+    StepOutcome outcome;
+    auto seconds =
+        at::full({1}, seconds_of([&] { outcome = step.run(batch, config.optimizer.lr); }), at::kDouble);
     auto phases = timer.take();
-    auto seconds = at::full(
-        {1}, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), at::kDouble);
     world.all().all_reduce_max(seconds);
     result.losses.push_back(outcome.loss);
     if (s < warm_up) continue;

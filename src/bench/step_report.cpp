@@ -32,7 +32,7 @@ nlohmann::ordered_json phase_json(const StepBenchmark& result, const std::string
   if (work->second.flops > 0) {
     const double rate = work->second.flops / seconds;
     json["gflops"] = rate / 1e9;
-    json["share_of_limit"] = rate / (result.bf16 ? limits.bf16_flops : limits.fp32_flops);
+    json["share_of_limit"] = rate / limits.flops(result.bf16);
   } else {
     const double rate = work->second.bytes / seconds;
     json["gbytes"] = rate / 1e9;

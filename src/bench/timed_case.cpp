@@ -2,6 +2,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 
@@ -42,6 +43,28 @@ double seconds_of(const std::function<void()>& body) {
   const auto begin = std::chrono::steady_clock::now();
   body();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values.at(half) : (values.at(half - 1) + values.at(half)) / 2;
+}
+
+void add_differentiable_cases(std::vector<TimedCase>& cases, const std::string& name,
+                              const std::function<at::Tensor()>& forward, const at::Tensor& gradient,
+                              const std::vector<at::Tensor>& leaves, double flops, double flops_limit) {
+  cases.push_back({.name = name + "/forward",
+                   .run = [=] { return seconds_of(forward); },
+                   .flops = flops,
+                   .flops_limit = flops_limit});
+  const auto backward = [=] {
+    for (const auto& leaf : leaves) leaf.mutable_grad().reset();
+    const auto y = forward();
+    return seconds_of([&] { y.backward(gradient); });
+  };
+  cases.push_back(
+      {.name = name + "/backward", .run = backward, .flops = 2 * flops, .flops_limit = flops_limit});
 }
 
 void run_timed_cases(World& world, const std::vector<TimedCase>& cases, const TimingOptions& options) {

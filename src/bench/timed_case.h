@@ -1,6 +1,8 @@
 #pragma once
 // Small things timed over and over with Google Benchmark, on one rank or on all of them together.
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -27,6 +29,15 @@ struct TimingOptions {
 
 /// Seconds that `body` takes.
 double seconds_of(const std::function<void()>& body);
+
+/// Of one value at least.
+double median(std::vector<double> values);
+
+/// Adds the cases "NAME/forward" and "NAME/backward" of `forward`, whose result gets `gradient`; `leaves`
+/// begin each backward pass without gradients of an earlier one. `flops` are those of a forward pass.
+void add_differentiable_cases(std::vector<TimedCase>& cases, const std::string& name,
+                              const std::function<at::Tensor()>& forward, const at::Tensor& gradient,
+                              const std::vector<at::Tensor>& leaves, double flops, double flops_limit);
 
 /// Runs each case once untimed and then `iterations` x `repetitions` times, in step on all ranks; rank 0
 /// prints mean, median and spread of its own times over the repetitions.

@@ -1,10 +1,13 @@
 #include "interchange/hugging_face_directory.h"
 
+#include <c10/util/accumulate.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
+#include "base/text.h"
 
 namespace granule {
 
@@ -13,16 +16,6 @@ namespace {
 constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 24;
 constexpr char kEmbedding[] = "model.embed_tokens.weight";
 constexpr char kHead[] = "lm_head.weight";
-
-std::string text_of(const std::vector<int64_t>& shape) {
-  return nlohmann::json(shape).dump();
-}
-
-int64_t count_of(const std::vector<int64_t>& shape) {
-  int64_t count = 1;
-  for (const auto size : shape) count *= size;
-  return count;
-}
 
 std::vector<TensorPlace> places_of(const StoredTensor& stored) {
   std::vector<TensorPlace> places = {{stored.name, stored.shape}};
@@ -69,8 +62,8 @@ void HuggingFaceDirectory::place_tensors() {
     }
     const auto& tensor = *tensors_.find(place->name);
     if (tensor.shape() != place->shape) {
-      throw InputError(tensor.file->path(), place->name, " has shape ", text_of(tensor.shape()), ", ",
-                       kConfigJson, " makes it ", text_of(place->shape));
+      throw InputError(tensor.file->path(), place->name, " has shape ", shape_text(tensor.shape()), ", ",
+                       kConfigJson, " makes it ", shape_text(place->shape));
     }
     used.insert(place->name);
     if (stored.parameter.empty()) {
@@ -117,7 +110,7 @@ void HuggingFaceDirectory::require_zeros(const HuggingFaceTensors::Tensor& tenso
 void HuggingFaceDirectory::require_equal_head(const HuggingFaceTensors::Tensor& head) const {
   const auto& embedding = *tensors_.find(kEmbedding);
   if (head.shape() != embedding.shape()) {
-    throw InputError(head.file->path(), kHead, " has shape ", text_of(head.shape()), ", but is tied to ",
+    throw InputError(head.file->path(), kHead, " has shape ", shape_text(head.shape()), ", but is tied to ",
                      kEmbedding);
   }
   std::vector<float> others;
@@ -148,7 +141,7 @@ const std::vector<int64_t>* HuggingFaceDirectory::find_shape(const std::string& 
 void HuggingFaceDirectory::read_values(const std::string& name, int64_t begin,
                                        std::span<float> values) const {
   const auto& parameter = parameters_.at(name);
-  CHECK(begin >= 0 && begin + static_cast<int64_t>(values.size()) <= count_of(parameter.shape),
+  CHECK(begin >= 0 && begin + static_cast<int64_t>(values.size()) <= c10::multiply_integers(parameter.shape),
         "elements from ", begin, " of ", name);
   tensors_.read(*parameter.tensor, parameter.begin + begin, values);
   for (auto& value : values) value /= parameter.factor;

@@ -25,7 +25,6 @@ class HuggingFaceDirectory : public ParameterSource {
   /// another shape.
   explicit HuggingFaceDirectory(const std::string& path);
 
-  const Architecture& architecture() const { return *architecture_; }
   /// Checked. Training settings (balance losses and so on) are defaults where config.json does not know them.
   const ModelConfig& config() const { return config_; }
   /// Tokens of the longest text that the model was made for.

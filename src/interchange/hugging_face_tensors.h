@@ -2,7 +2,6 @@
 // The tensors in the safetensors files of a Hugging Face directory: one file, or shards with an index. All
 // that the index and the headers claim is checked; numbers are read when asked for.
 
-#include <algorithm>
 #include <map>
 #include <memory>
 #include <span>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "base/safetensors.h"
+#include "base/stretches.h"
 
 namespace granule {
 
@@ -44,17 +44,14 @@ class HuggingFaceTensors {
   template <class Work>
   void for_each_stretch(const Tensor& tensor, const Work& work) const {
     std::vector<float> values;
-    const int64_t count = tensor.num_elements();
-    for (int64_t begin = 0; begin < count; begin += kStretch) {
-      values.resize(static_cast<size_t>(std::min(kStretch, count - begin)));
+    granule::for_each_stretch(tensor.num_elements(), [&](int64_t begin, int64_t size) {
+      values.resize(static_cast<size_t>(size));
       read(tensor, begin, values);
       work(begin, std::span<const float>(values));
-    }
+    });
   }
 
  private:
-  static constexpr int64_t kStretch = int64_t{1} << 20;
-
   const SafetensorsFile& open(const std::string& path);
   void add(const SafetensorsFile& file, const SafetensorsEntry& entry);
   void read_index(const std::string& directory);

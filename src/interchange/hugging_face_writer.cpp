@@ -1,12 +1,14 @@
 #include "interchange/hugging_face_writer.h"
 
-#include <algorithm>
+#include <c10/util/accumulate.h>
+
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/check.h"
 #include "base/file.h"
 #include "base/safetensors.h"
+#include "base/stretches.h"
 #include "interchange/config_json.h"
 #include "interchange/float_elements.h"
 #include "interchange/hugging_face_directory.h"
@@ -17,24 +19,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr int64_t kStretch = int64_t{1} << 20;
 const std::string kFp32 = "F32";
-
-int64_t count_of(const StoredTensor& tensor) {
-  int64_t count = 1;
-  for (const auto size : tensor.shape) count *= size;
-  return count;
-}
 
 void check_source(const ParameterSource& source, const std::vector<StoredTensor>& tensors) {
   for (const auto& tensor : tensors) {
     if (tensor.parameter.empty()) continue;
-    const auto* shape = source.find_shape(tensor.parameter);
-    if (shape == nullptr) throw InputError(source.path(), "has no parameter ", tensor.parameter);
-    if (*shape != tensor.shape) {
-      throw InputError(source.path(), tensor.parameter, " has shape ", Json(*shape).dump(), ", expected ",
-                       Json(tensor.shape).dump());
-    }
+    check_parameter(source, tensor.parameter, tensor.shape);
   }
 }
 
@@ -68,7 +58,7 @@ const std::string& HuggingFaceWriter::dtype_of(const StoredTensor& tensor) const
 }
 
 uint64_t HuggingFaceWriter::num_bytes(const StoredTensor& tensor) const {
-  return static_cast<uint64_t>(count_of(tensor)) * float_bytes(dtype_of(tensor));
+  return static_cast<uint64_t>(c10::multiply_integers(tensor.shape)) * float_bytes(dtype_of(tensor));
 }
 
 void HuggingFaceWriter::write_shard(const std::string& directory, size_t number) const {
@@ -85,14 +75,14 @@ void HuggingFaceWriter::write_shard(const std::string& directory, size_t number)
     const auto& tensor = *by_name.at(entry.name);
     std::vector<float> values;
     std::vector<char> bytes;
-    for (int64_t begin = 0; begin < count_of(tensor); begin += kStretch) {
-      values.assign(static_cast<size_t>(std::min(kStretch, count_of(tensor) - begin)), 0.0f);
+    for_each_stretch(c10::multiply_integers(tensor.shape), [&](int64_t begin, int64_t size) {
+      values.assign(static_cast<size_t>(size), 0.0f);
       if (!tensor.parameter.empty()) source_.read_values(tensor.parameter, begin, values);
       for (auto& value : values) value *= tensor.factor;
       bytes.resize(values.size() * float_bytes(entry.dtype));
       narrow(entry.dtype, values, bytes.data());
       file.append(bytes.data(), bytes.size());
-    }
+    });
   };
   write_safetensors_file(directory + "/" + shard_name(number, num_shards()), layout, append);
 }

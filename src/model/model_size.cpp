@@ -40,9 +40,8 @@ ModelSize measure_size(const Transformer& model) {
 }
 
 double training_flops_per_token(const ModelConfig& config, const ModelSize& size, int64_t seq_length) {
-  const int64_t head = config.tie_word_embeddings ? size.embedding : size.head;
   const int64_t matrices =
-      head + size.attention + size.dense + size.shared + size.router + size.routed_activated;
+      size.logits_matrix() + size.attention + size.dense + size.shared + size.router + size.routed_activated;
   const double attention = static_cast<double>(config.num_hidden_layers * config.num_attention_heads *
                                                config.head_dim_used() * seq_length);
   return 6.0 * static_cast<double>(matrices) + 6.0 * attention;

@@ -19,6 +19,8 @@ struct ModelSize {
   int64_t norm = 0;
   int64_t routed_activated = 0;  ///< of `routed`, what one token uses
 
+  /// The matrix that logits are made with.
+  int64_t logits_matrix() const { return head > 0 ? head : embedding; }
   int64_t without_routed() const { return embedding + head + attention + dense + shared + router + norm; }
   int64_t total() const { return without_routed() + routed; }
   /// What a token uses, both embeddings counted.

@@ -24,4 +24,8 @@ class ParameterSource {
   virtual void read_values(const std::string& name, int64_t begin, std::span<float> values) const = 0;
 };
 
+/// Throws InputError unless the source has that parameter in that shape.
+void check_parameter(const ParameterSource& source, const std::string& name,
+                     const std::vector<int64_t>& shape);
+
 }  // namespace granule

@@ -45,9 +45,8 @@ std::vector<std::string> answers_of(const Examinee& examinee,
                                     const std::vector<std::vector<int64_t>>& prompts) {
   BatchGeneration generation{.sampling = {.temperature = 0, .max_tokens = examinee.max_tokens},
                              .batch_size = examinee.limits.batch_size,
-                             .stop_ids = {},
+                             .stop_ids = examinee.tokenizer.stop_ids(),
                              .goes_on = {}};
-  if (const auto id = examinee.tokenizer.end_of_document()) generation.stop_ids = {*id};
   generation.goes_on = [&](size_t, const std::vector<int64_t>& answer) {
     const auto text = readable_text(examinee.tokenizer, answer);
     return end_of_answer(text, examinee.stops) == text.size();

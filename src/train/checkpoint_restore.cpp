@@ -68,17 +68,6 @@ void set_aside(const std::string& path) {
   }
 }
 
-void check_parameter(const ParameterSource& source, const ParameterPiece& piece) {
-  const auto* shape = source.find_shape(piece.name);
-  if (shape == nullptr)
-    throw InputError(source.path(), "has no parameter ", piece.name, ", which the model needs");
-  if (*shape != piece.shape) {
-    const auto text = [](const std::vector<int64_t>& sizes) { return Json(sizes).dump(); };
-    throw InputError(source.path(), piece.name, " has shape ", text(*shape), ", the model's is ",
-                     text(piece.shape));
-  }
-}
-
 // Runs `work` on every rank and throws the first InputError of any on all of them.
 template <class Work>
 void on_all_ranks(const ParameterSource& source, Communicator& world, const Work& work) {
@@ -138,7 +127,7 @@ void read_masters(const ParameterSource& source, Optimizer& optimizer, Communica
   on_all_ranks(source, world, [&] {
     for_each_segment(optimizer, [&](const OptimizerShard&, const FlatSegment& segment, int64_t) {
       names.insert(segment.piece->name);
-      check_parameter(source, *segment.piece);
+      check_parameter(source, segment.piece->name, segment.piece->shape);
     });
   });
   refuse_left_over(source, names, world);
@@ -208,7 +197,7 @@ void restore_parameters(const ParameterSource& source, const std::vector<PlacedP
     for (const auto& parameter : parameters) {
       for (const auto& piece : parameter.pieces) {
         names.insert(piece.name);
-        check_parameter(source, piece);
+        check_parameter(source, piece.name, piece.shape);
       }
     }
   });

@@ -1,16 +1,14 @@
 #include "train/checkpoint_values.h"
 
-#include <algorithm>
 #include <map>
 
 #include "base/hash.h"
 #include "base/safetensors_header.h"
+#include "base/stretches.h"
 
 namespace granule {
 
 namespace {
-
-constexpr int64_t kReadElements = int64_t{1} << 20;
 
 std::vector<CheckpointParameter> own_parameters(const std::vector<PlacedParameter>& parameters, int rank,
                                                 int num_ranks, int64_t file) {
@@ -36,13 +34,13 @@ uint64_t append_values(const ParameterSource& source, const CheckpointParameter&
                        CheckpointFile& file) {
   Hasher hasher;
   std::vector<float> values;
-  for (int64_t begin = 0; begin < parameter.num_elements(); begin += kReadElements) {
-    values.resize(static_cast<size_t>(std::min(kReadElements, parameter.num_elements() - begin)));
+  for_each_stretch(parameter.num_elements(), [&](int64_t begin, int64_t size) {
+    values.resize(static_cast<size_t>(size));
     source.read_values(parameter.name, begin, values);
     const auto num_bytes = values.size() * sizeof(float);
     file.append(values.data(), num_bytes);
     hasher.update(values.data(), num_bytes);
-  }
+  });
   return hasher.digest();
 }
 

@@ -49,8 +49,8 @@ TextEnds find_text_ends(const std::string& tokenizer_path) {
   }
   if (ends.end) return ends;
   try {
-    Tokenizer tokenizer(tokenizer_path);
-    const auto prefix = tokenizer.encode("", {.with_template = true});
+    const Tokenizer tokenizer(tokenizer_path);
+    const auto& prefix = tokenizer.text_prefix();
     if (!ends.begin && prefix.size() == 1) ends.begin = prefix.front();
     ends.end = tokenizer.end_of_document();
   } catch (const InputError& error) {

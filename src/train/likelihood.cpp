@@ -113,10 +113,10 @@ std::vector<Likelihood> score(const Transformer& model, Communicator& replica,
   const auto num_ranks = static_cast<size_t>(replica.size());
   const auto count = static_cast<int64_t>(requests.size());
   auto answer_N2 = at::zeros({count, 2}, at::kDouble);
+  // A rank without a batch runs the last one, unheard: others may need its experts.
+  auto unheard = at::zeros({count, 2}, at::kDouble);
   for (size_t first = 0; first < num_batches; first += num_ranks) {
     const size_t mine = first + static_cast<size_t>(replica.rank());
-    // A rank without a batch runs the last one, unheard: others may need its experts.
-    auto unheard = at::zeros({count, 2}, at::kDouble);
     const size_t begin = std::min(mine, num_batches - 1) * batch_size;
     run_batch(model, std::span(rows).subspan(begin, std::min(batch_size, rows.size() - begin)), requests,
               mine < num_batches ? answer_N2 : unheard);

@@ -38,8 +38,8 @@ double nominal_parameters(const ModelConfig& config, const ModelSize& size) {
 }
 
 double real_parameters(const ModelConfig& config, const ModelSize& size) {
-  const int64_t head = config.tie_word_embeddings ? size.embedding : size.head;
-  const int64_t matrices = head + size.attention + size.dense + size.shared + size.routed_activated;
+  const int64_t matrices =
+      size.logits_matrix() + size.attention + size.dense + size.shared + size.routed_activated;
   return static_cast<double>(matrices) + chosen_router_rows(config, size);
 }
 

@@ -3,11 +3,11 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "comm/device.h"
-#include "ops/isa.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
 #include "train/import_model.h"
 #include "train/run_directory.h"
+#include "train/run_parts.h"
 
 namespace granule {
 
@@ -65,11 +65,9 @@ TrainedModel load_trained_model(World& world, const std::string& path,
                                 const std::vector<std::string>& overrides) {
   auto run = open_trained_run(world, path, overrides);
   TrainedModel trained{std::move(run.config), run.checkpoint, run.tokenizer, {}, {}};
-  set_kernel_isa(trained.config.train.kernel_isa);
   const auto device = open_device(world, trained.config.train.device);
   trained.mesh = std::make_unique<Mesh>(world, trained.config.parallel, device);
-  trained.model = std::make_unique<Transformer>(trained.config.model, trained.mesh->expert(),
-                                                trained.config.train.dtype(), device);
+  trained.model = build_model(trained.config, trained.mesh->expert(), device);
   restore_parameters(*run.parameters, trained.model->placed_parameters(), world.all());
   log_info("loaded " + trained.checkpoint);
   return trained;

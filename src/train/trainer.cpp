@@ -10,25 +10,19 @@
 #include "base/text.h"
 #include "data/open_sources.h"
 #include "interchange/hugging_face_directory.h"
-#include "ops/isa.h"
 #include "train/checkpoint_restore.h"
 #include "train/expert_statistics.h"
+#include "train/run_parts.h"
 
 namespace granule {
 
 namespace {
 
-std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group, at::Device device) {
-  set_kernel_isa(config.train.kernel_isa);
-  auto model = std::make_unique<Transformer>(config.model, expert_group, config.train.dtype(), device);
+std::unique_ptr<Transformer> first_model(const RunConfig& config, Communicator& expert_group,
+                                         at::Device device) {
+  auto model = build_model(config, expert_group, device);
   model->initialize(static_cast<uint64_t>(config.rng.seed));
   return model;
-}
-
-Loader open_training(const RunConfig& config) {
-  return Loader(open_training_source(config.data, config.train.seq_length, config.model.vocab_size,
-                                     static_cast<uint64_t>(config.rng.seed), config.train.num_train_epochs),
-                config.train.global_batch_size);
 }
 
 int64_t length_of_run(const RunConfig& config, const Loader& training) {
@@ -42,9 +36,10 @@ std::unique_ptr<Loader> open_validation(const RunConfig& config, int64_t num_rea
   if (config.data.valid.empty()) return nullptr;
   const auto& train = config.train;
   const int64_t samples = config.validation.eval_iters * train.global_batch_size;
-  return std::make_unique<Loader>(open_validation_source(config.data, train.seq_length, config.model.vocab_size,
-                                                         samples > 0 ? samples : SampleSource::kEndless),
-                                  train.micro_batch_size * num_readers);
+  return std::make_unique<Loader>(
+      open_validation_source(config.data, train.seq_length, config.model.vocab_size,
+                             samples > 0 ? samples : SampleSource::kEndless),
+      train.micro_batch_size * num_readers);
 }
 
 double seconds_between(std::chrono::steady_clock::time_point begin,
@@ -64,7 +59,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       training_loader_(open_training(config)),
       validation_loader_(open_validation(config, mesh_.replica().size())),
       train_iters_(length_of_run(config, training_loader_)),
-      model_(build_model(config, mesh_.expert(), device_)),
+      model_(first_model(config, mesh_.expert(), device_)),
       optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()},
                  config.optimizer),
       step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size,
@@ -103,8 +98,9 @@ void Trainer::restore() {
 void Trainer::start_from_hugging_face() {
   const auto& settings = config_.checkpoint;
   if (!settings.finetune) {
-    throw ConfigError("checkpoint.finetune", false, "but checkpoint.load = ", settings.load,
-                      " is a model of Hugging Face, which has no optimizer state to go on with; set it to true");
+    throw ConfigError(
+        "checkpoint.finetune", false, "but checkpoint.load = ", settings.load,
+        " is a model of Hugging Face, which has no optimizer state to go on with; set it to true");
   }
   const HuggingFaceDirectory directory(settings.load);
   check_same_model(config_.model, directory);
@@ -119,8 +115,7 @@ void Trainer::prepare_log() {
     keep_tokenizer(config_.data.tokenizer_path(), config_.run_dir);
   }
   world_.all().barrier();
-  log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, train_iters_, state_.step,
-                                  world_.rank());
+  log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, train_iters_, state_.step, world_.rank());
   log_->text("config", text);
   restart_line_clock();
   state_.seed = config_.rng.seed;
@@ -141,10 +136,10 @@ void Trainer::describe_run() {
                      mesh_.data().size(), " x expert ", mesh_.expert().size(), ", ", world_.num_threads(),
                      world_.num_threads() == 1 ? " thread each, " : " threads each, ",
                      config_.train.precision));
-  log_info(join_text(
-      "run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", train_iters_, ", ",
-      short_count(static_cast<double>(config_.train.global_batch_size * config_.train.seq_length)),
-      " tokens a step"));
+  log_info(
+      join_text("run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", train_iters_, ", ",
+                short_count(static_cast<double>(config_.train.global_batch_size * config_.train.seq_length)),
+                " tokens a step"));
 }
 
 ExitCode Trainer::run() {

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "interchange/config_json.h"
 #include "tests/support/interchange_models.h"
+#include "tests/support/small_model.h"
 #include "tests/support/token_files.h"
 
 namespace granule {
@@ -120,17 +121,7 @@ TEST(Architecture, KnowsWhyOthersCannotBeRead) {
 }
 
 TEST(Architecture, StoresDeepSeekMoE16BAsItIsPublished) {
-  ModelConfig config;
-  config.vocab_size = 102400;
-  config.hidden_size = 2048;
-  config.num_hidden_layers = 28;
-  config.num_attention_heads = 16;
-  config.intermediate_size = 10944;
-  config.moe_intermediate_size = 1408;
-  config.n_shared_experts = 2;
-  config.first_k_dense_replace = 1;
-  config.router.n_routed_experts = 64;
-  config.router.num_experts_per_tok = 6;
+  auto config = published_16b_config();
   const auto tensors = named("deepseek").store(config);
   EXPECT_EQ(tensors.size(), 5466u);
   std::map<std::string, std::vector<int64_t>> shapes;

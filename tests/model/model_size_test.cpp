@@ -8,17 +8,7 @@ namespace granule {
 namespace {
 
 TEST(ModelSize, IsThePublished16BToTheLastParameter) {
-  ModelConfig config;
-  config.vocab_size = 102400;
-  config.hidden_size = 2048;
-  config.num_hidden_layers = 28;
-  config.num_attention_heads = 16;
-  config.intermediate_size = 10944;
-  config.moe_intermediate_size = 1408;
-  config.n_shared_experts = 2;
-  config.first_k_dense_replace = 1;
-  config.router.n_routed_experts = 64;
-  config.router.num_experts_per_tok = 6;
+  const auto config = published_16b_config();
   const Transformer model(config, alone(), at::kBFloat16, at::kMeta);
   const auto size = measure_size(model);
   EXPECT_EQ(size.total(), 16'375'728'128);

@@ -112,14 +112,8 @@ void choose(RouterConfig& router, int64_t k, int64_t experts) {
   router.n_routed_experts = experts;
 }
 
-// DeepSeek-V3's: sigmoid, bias, groups by the sum of their best two, normalised and scaled gates.
-void as_v3(RouterConfig& router) {
-  router.scoring_func = "sigmoid";
-  router.moe_router_enable_expert_bias = true;
-  router.topk_method = "noaux_tc";
-  router.n_group = 4;
-  router.topk_group = 2;
-  router.norm_topk_prob = true;
+void as_scaled_v3(RouterConfig& router) {
+  as_v3(router);
   router.routed_scaling_factor = 2.5;
 }
 
@@ -184,7 +178,7 @@ INSTANTIATE_TEST_SUITE_P(
              0},
         Case{"SelectionBias", [](auto& r, auto&) { r.moe_router_enable_expert_bias = true; }},
         Case{"GroupsByTheirBest", [](auto& r, auto&) { limit_devices(r); }},
-        Case{"V3", [](auto& r, auto&) { as_v3(r); }},
+        Case{"V3", [](auto& r, auto&) { as_scaled_v3(r); }},
         Case{"NoBalance", [](auto&, auto& b) { b.moe_router_load_balancing_type = "none"; }},
         Case{"MicroBatchLoss", [](auto&, auto& b) { b.moe_router_load_balancing_type = "aux_loss"; }},
         Case{"GlobalBatchLoss", [](auto&, auto& b) { b.moe_router_load_balancing_type = "global_aux_loss"; }},
@@ -206,12 +200,12 @@ INSTANTIATE_TEST_SUITE_P(
              }},
         Case{"EveryLossBySequence",
              [](auto& r, auto& b) {
-               as_v3(r);
+               as_scaled_v3(r);
                all_losses(b);
              }},
         Case{"EveryLossByBatch",
              [](auto& r, auto& b) {
-               as_v3(r);
+               as_scaled_v3(r);
                all_losses(b);
                b.moe_router_load_balancing_type = "aux_loss";
              }}),
@@ -219,7 +213,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Moe, GradientsMatchCentralDifferences) {
   auto config = small_config();
-  as_v3(config.router);
+  as_scaled_v3(config.router);
   all_losses(config.balance);
   Moe layer(config, alone(), at::kDouble, at::kDouble);
   fill_from_seed(layer, 5);
@@ -287,7 +281,7 @@ TEST(Moe, PaddingChangesNoLossAndNoGradient) {
   for (const std::string type : {"seq_aux_loss", "aux_loss", "global_aux_loss"}) {
     SCOPED_TRACE(type);
     auto config = small_config();
-    as_v3(config.router);
+    as_scaled_v3(config.router);
     all_losses(config.balance);
     config.balance.moe_router_load_balancing_type = type;
     Moe layer(config, alone(), at::kDouble, at::kDouble);

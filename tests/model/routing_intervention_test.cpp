@@ -18,14 +18,9 @@ struct Case {
   void (*change)(RouterConfig&) = [](RouterConfig&) {};
 };
 
-void as_v3(RouterConfig& router) {
-  router.scoring_func = "sigmoid";
-  router.moe_router_enable_expert_bias = true;
-  router.topk_method = "noaux_tc";
-  router.n_group = 4;
-  router.topk_group = 2;
+void as_v3_of_two(RouterConfig& router) {
+  as_v3(router);
   router.num_experts_per_tok = 2;
-  router.norm_topk_prob = true;
 }
 
 class InterventionAgainstTwin : public testing::TestWithParam<Case> {};
@@ -68,7 +63,7 @@ INSTANTIATE_TEST_SUITE_P(
              {.num_disabled = 1, .num_chosen = 2},
              [](auto& r) { r.moe_expert_capacity_factor = 0.7; }},
         Case{"BiasRanks", {.num_disabled = 1}, [](auto& r) { r.moe_router_enable_expert_bias = true; }},
-        Case{"V3WithinItsGroups", {.num_disabled = 1, .num_chosen = 3}, as_v3}),
+        Case{"V3WithinItsGroups", {.num_disabled = 1, .num_chosen = 3}, as_v3_of_two}),
     [](const auto& info) { return info.param.name; });
 
 TEST(RoutingIntervention, DisabledExpertsAreTheFirstOfEachTokensRanking) {
@@ -84,7 +79,7 @@ TEST(RoutingIntervention, IsRefusedWhereItMeansNothing) {
   EXPECT_NO_THROW(check_intervention(router, {.num_disabled = 5}));
   EXPECT_THROW(check_intervention(router, {.num_disabled = 6}), ConfigError);
   EXPECT_THROW(check_intervention(router, {.num_chosen = 9}), ConfigError);
-  as_v3(router);  // 2 groups of 2 in reach
+  as_v3_of_two(router);  // 2 groups of 2 in reach
   EXPECT_NO_THROW(check_intervention(router, {.num_disabled = 2}));
   EXPECT_THROW(check_intervention(router, {.num_disabled = 3}), ConfigError);
   RouterConfig hash;

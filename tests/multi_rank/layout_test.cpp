@@ -8,11 +8,11 @@
 #include <functional>
 #include <map>
 
-#include "comm/mesh.h"
 #include "model/transformer.h"
 #include "optim/optimizer.h"
-#include "tests/multi_rank/multi_rank.h"
+#include "tests/multi_rank/rank_groups.h"
 #include "tests/multi_rank/shared_directory.h"
+#include "tests/support/small_batch.h"
 #include "tests/support/small_model.h"
 #include "train/checkpoint_restore.h"
 #include "train/checkpoint_writer.h"
@@ -21,7 +21,7 @@
 namespace granule {
 namespace {
 
-constexpr int64_t kRows = 8, kLength = 6, kSteps = 5;
+constexpr int64_t kRows = kSmallRows, kSteps = 5;
 
 struct Trace {
   std::vector<double> losses, norms;
@@ -29,41 +29,6 @@ struct Trace {
   std::vector<at::Tensor> counts;                // of each step and layer
   std::map<std::string, at::Tensor> parameters;  // pieces this rank holds, after the last step
 };
-
-struct Ranks {
-  std::unique_ptr<Communicator> expert, data, replica;
-};
-
-Ranks ranks_of(int data, int expert) {
-  auto& world = multi_rank_world();
-  ParallelConfig config;
-  config.expert = expert;
-  config.data = data;
-  const auto groups = mesh_groups(config, data * expert, world.rank());
-  return {world.group("expert", groups.expert), world.group("data", groups.data),
-          world.group("replica", groups.replica)};
-}
-
-Ranks one_rank() {
-  auto& world = multi_rank_world();
-  const std::vector<int> me{world.rank()};
-  return {world.group("expert", me), world.group("data", me), world.group("replica", me)};
-}
-
-Batch batch_of(int64_t step, int64_t first, int64_t count, bool with_padding) {
-  const auto token_BS = some_tokens({kRows, kLength + 1}, 32, static_cast<uint64_t>(100 + step));
-  auto mask_BS = at::ones({kRows, kLength}, at::kBool);
-  auto segment_BS = at::zeros({kRows, kLength}, at::kLong);
-  if (with_padding) {
-    // The last row is padding but for one token, so that a rank may have next to nothing.
-    mask_BS[kRows - 1].narrow(0, 1, kLength - 1).fill_(false);
-    segment_BS[kRows - 1].narrow(0, 1, kLength - 1).fill_(-1);
-    segment_BS[0].narrow(0, 3, kLength - 3).fill_(1);
-  }
-  const auto rows = [&](const at::Tensor& all) { return all.narrow(0, first, count).contiguous(); };
-  return {rows(token_BS.narrow(1, 0, kLength)), rows(token_BS.narrow(1, 1, kLength)), rows(mask_BS),
-          rows(segment_BS)};
-}
 
 struct Variant {
   std::function<void(RouterConfig&, BalanceConfig&)> change = [](auto&, auto&) {};
@@ -75,12 +40,7 @@ struct Variant {
 
 // DeepSeek-V3's router with every loss.
 void everything(RouterConfig& router, BalanceConfig& balance) {
-  router.scoring_func = "sigmoid";
-  router.norm_topk_prob = true;
-  router.topk_method = "noaux_tc";
-  router.n_group = 4;
-  router.topk_group = 2;
-  router.moe_router_enable_expert_bias = true;
+  as_v3(router);
   router.moe_router_bias_update_rate = 0.01;
   balance.n_device_groups = 2;
   balance.moe_device_aux_loss_coeff = 0.05;
@@ -122,7 +82,7 @@ OptimizerConfig clipped() {
 
 // A model in training on `ranks`.
 struct TrainingRun {
-  TrainingRun(const Ranks& given_ranks, const Variant& given_variant, uint64_t seed = 17)
+  TrainingRun(const RankGroups& given_ranks, const Variant& given_variant, uint64_t seed = 17)
       : variant(given_variant),
         replica(*given_ranks.replica),
         model(made(given_ranks, given_variant, seed)),
@@ -131,7 +91,7 @@ struct TrainingRun {
         rows(kRows / replica.size()),
         train_step(*model, optimizer, replica, std::min(rows, variant.micro_batch), variant.recompute) {}
 
-  static std::unique_ptr<Transformer> made(const Ranks& ranks, const Variant& variant, uint64_t seed) {
+  static std::unique_ptr<Transformer> made(const RankGroups& ranks, const Variant& variant, uint64_t seed) {
     auto model = std::make_unique<Transformer>(config_of(variant), *ranks.expert, at::kFloat);
     model->initialize(seed);
     if (variant.one_expert_gets_all) {
@@ -145,21 +105,9 @@ struct TrainingRun {
 
   StepOutcome step(int64_t number) {
     const auto outcome =
-        train_step.run(batch_of(number, replica.rank() * rows, rows, variant.with_padding), 1e-2);
+        train_step.run(small_batch(number, replica.rank() * rows, rows, variant.with_padding), 1e-2);
     EXPECT_TRUE(outcome.applied);
     return outcome;
-  }
-
-  // What this rank holds.
-  std::map<std::string, at::Tensor> pieces() const {
-    std::map<std::string, at::Tensor> pieces;
-    for (const auto& parameter : model->placed_parameters()) {
-      const auto flat = parameter.tensor.detach().view({-1});
-      for (const auto& piece : parameter.pieces) {
-        pieces[piece.name] = flat.narrow(0, piece.offset, c10::multiply_integers(piece.shape)).clone();
-      }
-    }
-    return pieces;
   }
 
   const Variant variant;
@@ -170,7 +118,7 @@ struct TrainingRun {
   TrainStep train_step;
 };
 
-Trace train(const Ranks& ranks, const Variant& variant) {
+Trace train(const RankGroups& ranks, const Variant& variant) {
   TrainingRun run(ranks, variant);
   Trace trace;
   for (int64_t s = 0; s < kSteps; ++s) {
@@ -186,7 +134,7 @@ Trace train(const Ranks& ranks, const Variant& variant) {
       trace.counts.push_back(layer.chosen_E);
     }
   }
-  trace.parameters = run.pieces();
+  trace.parameters = pieces_of(*run.model);
   return trace;
 }
 
@@ -210,11 +158,11 @@ void expect_same(const Trace& actual, const Trace& expected) {
 
 void compare_all_layouts(const Variant& variant) {
   const int size = multi_rank_world().size();
-  const auto expected = train(one_rank(), variant);
+  const auto expected = train(groups_of_one(), variant);
   for (int expert = 1; expert <= size; ++expert) {
     if (size % expert != 0) continue;
     SCOPED_TRACE(join_text("data ", size / expert, " x expert ", expert));
-    expect_same(train(ranks_of(size / expert, expert), variant), expected);
+    expect_same(train(groups_of(size / expert, expert), variant), expected);
   }
 }
 
@@ -250,7 +198,7 @@ TEST(Layout, AlsoWithTheGlobalBatchLossAndOneMicroBatchAStep) {
 }
 
 TEST(Layout, RecomputationReplaysTheGlobalBatchCountsOfEachMicroBatch) {
-  const auto ranks = ranks_of(1, multi_rank_world().size());
+  const auto ranks = groups_of(1, multi_rank_world().size());
   const auto expected = train(ranks, {.change = over_global_batch, .micro_batch = 1});
   const auto replayed = train(ranks, {.change = over_global_batch, .recompute = true, .micro_batch = 1});
   EXPECT_EQ(replayed.losses, expected.losses);
@@ -269,9 +217,9 @@ TEST(Layout, AlsoWithGShardsCapacity) {
 TEST(Layout, MicroBatchSizeDoesNotMatter) {
   for (const auto& change : std::vector<std::function<void(RouterConfig&, BalanceConfig&)>>{
            [](auto&, auto&) {}, everything, hash_with_capacity, gshard_with_capacity}) {
-    const auto expected = train(one_rank(), {.change = change, .with_padding = true, .micro_batch = 8});
-    expect_same(train(one_rank(), {.change = change, .with_padding = true, .micro_batch = 1}), expected);
-    expect_same(train(one_rank(), {.change = change, .with_padding = true, .micro_batch = 4}), expected);
+    const auto expected = train(groups_of_one(), {.change = change, .with_padding = true, .micro_batch = 8});
+    expect_same(train(groups_of_one(), {.change = change, .with_padding = true, .micro_batch = 1}), expected);
+    expect_same(train(groups_of_one(), {.change = change, .with_padding = true, .micro_batch = 4}), expected);
   }
 }
 
@@ -287,7 +235,7 @@ TEST(Layout, EvenProbabilitiesGiveEvenLossesWhateverTheScopeAndTheLayout) {
                  .moe_z_loss_coeff = 0.01};
     };
     const Variant variant{.change = change, .with_padding = true, .one_expert_gets_all = true};
-    const auto balance = train(ranks_of(1, multi_rank_world().size()), variant).balance;
+    const auto balance = train(groups_of(1, multi_rank_world().size()), variant).balance;
     EXPECT_NEAR(balance[0], 1.0, 1e-5) << type;
     EXPECT_NEAR(balance[1], 1.0, 1e-5) << type;
     EXPECT_NEAR(balance[3], std::pow(std::log(8.0), 2), 1e-5) << type;
@@ -300,7 +248,7 @@ TEST(Layout, TheMicroBatchLossDependsOnTheMicroBatchAndTheGlobalOneSeesMore) {
     return [=](auto&, BalanceConfig& balance) { balance.moe_router_load_balancing_type = type; };
   };
   const auto first_balance = [&](const char* type, int64_t micro_batch) {
-    return train(one_rank(), {.change = with(type), .micro_batch = micro_batch}).balance[0];
+    return train(groups_of_one(), {.change = with(type), .micro_batch = micro_batch}).balance[0];
   };
   EXPECT_NEAR(first_balance("aux_loss", kRows), first_balance("global_aux_loss", kRows), 1e-6);
   EXPECT_GT(std::abs(first_balance("aux_loss", 1) - first_balance("aux_loss", kRows)), 1e-3);
@@ -312,7 +260,7 @@ TEST(Layout, TheMicroBatchLossDependsOnTheMicroBatchAndTheGlobalOneSeesMore) {
 }
 
 TEST(Layout, SelectionBiasMovesAfterEachStepAndIsTheSameOnAllRanks) {
-  const auto trace = train(ranks_of(1, multi_rank_world().size()), {.change = everything});
+  const auto trace = train(groups_of(1, multi_rank_world().size()), {.change = everything});
   const std::string name = "model.layers.1.mlp.gate.e_score_correction_bias";
   const auto bias_E = trace.parameters.at(name);
   // By the first layer's counts of each step.
@@ -333,35 +281,35 @@ TEST(Layout, BiasAndHashTableSurviveResumeAndRelayoutBitByBit) {
                              std::function<void(RouterConfig&, BalanceConfig&)>(hash_with_capacity)}) {
     const SharedDirectory directory(world.all());
     const Variant variant{.change = change};
-    const Ranks ranks = ranks_of(1, size);
+    const RankGroups ranks = groups_of(1, size);
     TrainingRun run(ranks, variant);
     run.step(0);
     run.step(1);
     CheckpointWriter({.directory = directory.path("checkpoints"), .layout = {1, 1, size}}, world.all())
         .save({.step = 2}, run.optimizer);
 
-    const auto restored = [&](const Ranks& others) {
+    const auto restored = [&](const RankGroups& others) {
       auto again = std::make_unique<TrainingRun>(others, variant, /*seed=*/99);
       const auto checkpoint = open_newest_checkpoint(directory.path("checkpoints"), world.all(), {});
       restore_optimizer(checkpoint.value(), again->optimizer, world.all());
       return again;
     };
-    const Ranks data_ranks = ranks_of(size, 1);
+    const RankGroups data_ranks = groups_of(size, 1);
     const auto same = restored(ranks), relaid = restored(data_ranks);
-    const auto expected = run.pieces(), other = relaid->pieces();
+    const auto expected = pieces_of(*run.model), other = pieces_of(*relaid->model);
     for (const auto& [name, values] : expected) EXPECT_TRUE(values.equal(other.at(name))) << name;
 
     run.step(2);
     same->step(2);
-    for (const auto& [name, values] : run.pieces())
-      EXPECT_TRUE(values.equal(same->pieces().at(name))) << name;
+    for (const auto& [name, values] : pieces_of(*run.model))
+      EXPECT_TRUE(values.equal(pieces_of(*same->model).at(name))) << name;
   }
 }
 
 TEST(Layout, TheSameRunTwiceIsTheSameBitByBit) {
   const int size = multi_rank_world().size();
-  const auto first = train(ranks_of(1, size), {});
-  const auto second = train(ranks_of(1, size), {});
+  const auto first = train(groups_of(1, size), {});
+  const auto second = train(groups_of(1, size), {});
   EXPECT_EQ(first.losses, second.losses);
   EXPECT_EQ(first.norms, second.norms);
   for (const auto& [name, values] : first.parameters)

@@ -7,12 +7,11 @@
 #include <functional>
 #include <map>
 
-#include "comm/mesh.h"
 #include "data/chat_source.h"
 #include "data/loader.h"
 #include "model/transformer.h"
 #include "optim/optimizer.h"
-#include "tests/multi_rank/multi_rank.h"
+#include "tests/multi_rank/rank_groups.h"
 #include "tests/support/small_model.h"
 #include "train/step.h"
 
@@ -37,26 +36,6 @@ ChatExamples some_examples() {
   return examples;
 }
 
-struct Ranks {
-  std::unique_ptr<Communicator> expert, data, replica;
-};
-
-Ranks ranks_of(int data, int expert) {
-  auto& world = multi_rank_world();
-  ParallelConfig config;
-  config.expert = expert;
-  config.data = data;
-  const auto groups = mesh_groups(config, data * expert, world.rank());
-  return {world.group("expert", groups.expert), world.group("data", groups.data),
-          world.group("replica", groups.replica)};
-}
-
-Ranks one_rank() {
-  auto& world = multi_rank_world();
-  const std::vector<int> me{world.rank()};
-  return {world.group("expert", me), world.group("data", me), world.group("replica", me)};
-}
-
 struct Step {
   StepOutcome outcome;
   std::map<std::string, at::Tensor> parameters;  // pieces this rank holds, after the step
@@ -65,7 +44,7 @@ struct Step {
 
 using Change = std::function<void(RouterConfig&, BalanceConfig&)>;
 
-Step run_step(const Ranks& ranks, bool packing, const Change& change, int64_t micro_batch) {
+Step run_step(const RankGroups& ranks, bool packing, const Change& change, int64_t micro_batch) {
   auto config = small_config();
   config.balance.moe_aux_loss_coeff = 0.05;
   change(config.router, config.balance);
@@ -88,12 +67,7 @@ Step run_step(const Ranks& ranks, bool packing, const Change& change, int64_t mi
   step.num_busy_rows = batch.loss_mask_BS.any(1).sum().item<int64_t>();
   step.outcome = train_step.run(batch, 1.0);
   EXPECT_TRUE(step.outcome.applied);
-  for (const auto& parameter : model.placed_parameters()) {
-    const auto flat = parameter.tensor.detach().view({-1});
-    for (const auto& piece : parameter.pieces) {
-      step.parameters[piece.name] = flat.narrow(0, piece.offset, c10::multiply_integers(piece.shape)).clone();
-    }
-  }
+  step.parameters = pieces_of(model);
   return step;
 }
 
@@ -118,12 +92,12 @@ void expect_same(const Step& packed, const Step& alone) {
 
 void compare_packed_and_alone(const Change& change, int64_t micro_batch = 2) {
   const int size = multi_rank_world().size();
-  const auto alone = run_step(one_rank(), false, change, micro_batch);
+  const auto alone = run_step(groups_of_one(), false, change, micro_batch);
   EXPECT_EQ(alone.num_busy_rows, kExamples);
   for (int expert = 1; expert <= size; ++expert) {
     if (size % expert != 0) continue;
     SCOPED_TRACE(join_text("data ", size / expert, " x expert ", expert));
-    const auto ranks = ranks_of(size / expert, expert);
+    const auto ranks = groups_of(size / expert, expert);
     const auto packed = run_step(ranks, true, change, micro_batch);
     EXPECT_LE(ranks.replica->all_reduce_sum(packed.num_busy_rows), kExamples / 2 + 1);
     expect_same(packed, alone);

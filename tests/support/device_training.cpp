@@ -9,6 +9,7 @@
 #include "comm/mesh.h"
 #include "model/transformer.h"
 #include "optim/optimizer.h"
+#include "tests/support/small_batch.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tensor_compare.h"
 #include "train/checkpoint_restore.h"
@@ -20,19 +21,14 @@ namespace granule {
 
 namespace {
 
-constexpr int64_t kRows = 8, kLength = 6, kSteps = 4;
+constexpr int64_t kSteps = 4;
 
 ModelConfig config_of(const DeviceTraining& training) {
   auto config = small_config();
   config.balance.moe_aux_loss_coeff = 0.05;
   if (training.every_loss) {
     auto& router = config.router;
-    router.scoring_func = "sigmoid";
-    router.norm_topk_prob = true;
-    router.topk_method = "noaux_tc";
-    router.n_group = 4;
-    router.topk_group = 2;
-    router.moe_router_enable_expert_bias = true;
+    as_v3(router);
     router.moe_expert_capacity_factor = 1.25;
     config.balance.moe_router_load_balancing_type = "global_aux_loss";
     config.balance.n_device_groups = 2;
@@ -42,21 +38,6 @@ ModelConfig config_of(const DeviceTraining& training) {
   }
   config.check();
   return config;
-}
-
-// Rows of the global batch of a step; the first is packed, the last nearly all padding.
-Batch batch_of(int64_t step, int64_t first, int64_t count) {
-  const auto token_BS = some_tokens({kRows, kLength + 1}, 32, static_cast<uint64_t>(100 + step));
-  auto mask_BS = at::ones({kRows, kLength}, at::kBool);
-  auto segment_BS = at::zeros({kRows, kLength}, at::kLong);
-  if (step % 2 == 1) {
-    mask_BS[kRows - 1].narrow(0, 1, kLength - 1).fill_(false);
-    segment_BS[kRows - 1].narrow(0, 1, kLength - 1).fill_(-1);
-    segment_BS[0].narrow(0, 3, kLength - 3).fill_(1);
-  }
-  const auto rows = [&](const at::Tensor& all) { return all.narrow(0, first, count).contiguous(); };
-  return {rows(token_BS.narrow(1, 0, kLength)), rows(token_BS.narrow(1, 1, kLength)), rows(mask_BS),
-          rows(segment_BS)};
 }
 
 // A model in training on one device.
@@ -71,9 +52,9 @@ struct Run {
     model.initialize(17);
     return model;
   }
-  int64_t rows() { return kRows / mesh.replica().size(); }
+  int64_t rows() { return kSmallRows / mesh.replica().size(); }
   StepOutcome train(int64_t number) {
-    return step.run(batch_of(number, mesh.replica().rank() * rows(), rows()), 1e-2);
+    return step.run(small_batch(number, mesh.replica().rank() * rows(), rows(), number % 2 == 1), 1e-2);
   }
   std::map<std::string, at::Tensor> parameters() const {
     std::map<std::string, at::Tensor> values;

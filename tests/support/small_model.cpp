@@ -3,13 +3,13 @@
 #include <ATen/ATen.h>
 
 #include "base/random.h"
-#include "comm/world.h"
+#include "comm/loopback_communicator.h"
 
 namespace granule {
 
 Communicator& alone() {
-  static World world(0, nullptr);
-  return world.all();
+  static LoopbackCommunicator communicator("alone", std::make_shared<CollectiveLog>());
+  return communicator;
 }
 
 ModelConfig small_config() {
@@ -30,6 +30,30 @@ ModelConfig small_config() {
   return config;
 }
 
+void as_v3(RouterConfig& router) {
+  router.scoring_func = "sigmoid";
+  router.moe_router_enable_expert_bias = true;
+  router.topk_method = "noaux_tc";
+  router.n_group = 4;
+  router.topk_group = 2;
+  router.norm_topk_prob = true;
+}
+
+ModelConfig published_16b_config() {
+  ModelConfig config;
+  config.vocab_size = 102400;
+  config.hidden_size = 2048;
+  config.num_hidden_layers = 28;
+  config.num_attention_heads = 16;
+  config.intermediate_size = 10944;
+  config.moe_intermediate_size = 1408;
+  config.n_shared_experts = 2;
+  config.first_k_dense_replace = 1;
+  config.router.n_routed_experts = 64;
+  config.router.num_experts_per_tok = 6;
+  return config;
+}
+
 void fill_from_seed(torch::nn::Module& module, uint64_t seed, double std) {
   const at::NoGradGuard no_grad;
   for (auto& item : module.named_parameters()) {
@@ -42,11 +66,23 @@ void fill_from_seed(torch::nn::Module& module, uint64_t seed, double std) {
   }
 }
 
+std::map<std::string, at::Tensor> pieces_of(const Transformer& model) {
+  std::map<std::string, at::Tensor> pieces;
+  for (const auto& parameter : model.placed_parameters()) {
+    const auto flat = parameter.tensor.detach().view({-1});
+    for (const auto& piece : parameter.pieces) {
+      pieces[piece.name] = flat.narrow(0, piece.offset, c10::multiply_integers(piece.shape)).clone();
+    }
+  }
+  return pieces;
+}
+
 at::Tensor some_tokens(at::IntArrayRef shape, int64_t vocab, uint64_t seed) {
   auto tokens = at::empty(shape, at::kLong);
   const RandomStream stream(seed, "tokens");
   for (int64_t i = 0; i < tokens.numel(); ++i) {
-    tokens.data_ptr<int64_t>()[i] = static_cast<int64_t>(stream.below(static_cast<uint64_t>(vocab), static_cast<uint64_t>(i)));
+    tokens.data_ptr<int64_t>()[i] =
+        static_cast<int64_t>(stream.below(static_cast<uint64_t>(vocab), static_cast<uint64_t>(i)));
   }
   return tokens;
 }
