@@ -7,11 +7,11 @@ from html import escape
 from pathlib import Path
 
 from ablation_jobs import Job
-from analysis_charts import Analyzed, disabled_chart, divergence_chart, fewer_chart, replaced_rows, together_maps, use_map
+from analysis_charts import Analyzed, disabled_chart, divergence_chart, experts_html, fewer_chart
 from ablation_statistics import Estimate, estimate, paired_difference
 from ablation_suite import MEASURES, Suite, Variant, differences
 from chart_file import as_file
-from report import COLORS, SCRIPT, STYLE, html_table
+from report import COLORS, html_page, html_table
 from report_chart import Bar, Series, banded, bar_chart, line_chart, short
 from report_run import Run
 
@@ -223,12 +223,8 @@ def analyses_section(outcomes: list[Outcome], charts: dict[str, str]) -> str:
     models = analyzed(outcomes)
     if not models:
         return ""
-    maps = "".join(use_map(model.name, model.found[0]) + together_maps(model.name, model.found[0]) for model in models)
-    replaced = replaced_rows(models)
-    table = f"<h2>Shared experts replaced by routed ones</h2>{html_table(replaced)}" if len(replaced) > 1 else ""
-    return (f'<h2>What the experts are for</h2><p>Losses are means over the sets.</p><div class="charts">'
-            f'{"".join(charts.values())}</div>{table}<h2>Who uses which expert (first seed)</h2>'
-            f'<div class="charts">{maps}</div>')
+    return (f"<h2>What the experts are for</h2><p>Losses are means over the sets.</p>"
+            f"{experts_html(models, ''.join(charts.values()))}")
 
 
 def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
@@ -240,17 +236,15 @@ def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
     charts = {"bars": bars(suite, outcomes), "loss": loss_chart(outcomes), "difference": difference_chart(suite, outcomes),
               "imbalance": imbalance_chart(outcomes), "load": load_chart(outcomes)}
     analyses = analyses_charts(outcomes)
-    page = (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(suite.name)}</title>'
-            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-            f'<h1>{escape(suite.title)}</h1><p class="sub">suite {escape(suite.name)}: {finished} of {len(jobs)} runs '
-            f"finished, {short(suite.tokens)} tokens each, seeds {', '.join(map(str, suite.seeds))}</p>"
-            f"{html_table(results)}<p>Loss on whole validation files in nats per token: mean over seeds ± standard error. "
+    subtitle = (f"suite {suite.name}: {finished} of {len(jobs)} runs finished, {short(suite.tokens)} tokens each, "
+                f"seeds {', '.join(map(str, suite.seeds))}")
+    body = (f"{html_table(results)}<p>Loss on whole validation files in nats per token: mean over seeds ± standard error. "
             f"Differences pair runs of the same seed, which read the same data in the same order; intervals by Student's "
             f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets.</p><div class="charts">{"".join(charts.values())}</div>'
-            f"{analyses_section(outcomes, analyses)}<h2>What each variant costs</h2>{html_table(plan_rows(suite))}<h2>What is equal</h2>"
-            f"{html_table(comparison_rows(suite))}<script>{SCRIPT}</script></body></html>\n")
+            f"{analyses_section(outcomes, analyses)}<h2>What each variant costs</h2>{html_table(plan_rows(suite))}"
+            f"<h2>What is equal</h2>{html_table(comparison_rows(suite))}")
     report = directory / "report.html"
-    report.write_text(page, encoding="utf-8")
+    report.write_text(html_page(suite.title, subtitle, body), encoding="utf-8")
     for name, chart in (charts | analyses).items():
         if chart:
             (directory / f"{name}.svg").write_text(as_file(chart), encoding="utf-8")

@@ -6,6 +6,7 @@ import zlib
 from dataclasses import dataclass
 from html import escape
 
+from report import html_table
 from report_chart import Series, banded, heat_map, line_chart, load_color, ramp_legend
 
 
@@ -105,6 +106,15 @@ def lifts(layer: dict) -> list[list[float]]:
             row.append(pairs[a][b] / expected)
         result.append(row)
     return result
+
+
+def experts_html(models: list[Analyzed], charts: str) -> str:
+    """What both reports say of analyzed models: `charts`, shared experts replaced, who uses which expert."""
+    maps = "".join(use_map(model.name, model.found[0]) + together_maps(model.name, model.found[0]) for model in models)
+    replaced = replaced_rows(models)
+    table = f"<h2>Shared experts replaced by routed ones</h2>{html_table(replaced)}" if len(replaced) > 1 else ""
+    return (f'<div class="charts">{charts}</div>{table}<h2>Who uses which expert (first seed)</h2>'
+            f'<div class="charts">{maps}</div>')
 
 
 def png(pixels: list[list[str]]) -> str:

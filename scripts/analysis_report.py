@@ -7,24 +7,17 @@ band from the lowest to the highest. The page needs no network and no other file
 import argparse
 import json
 import sys
-from html import escape
 from pathlib import Path
 
-from analysis_charts import Analyzed, disabled_chart, divergence_chart, fewer_chart, replaced_rows, together_maps, use_map
-from report import COLORS, SCRIPT, STYLE, html_table
+from analysis_charts import Analyzed, disabled_chart, divergence_chart, experts_html, fewer_chart
+from report import COLORS, html_page
 
 
 def page_of(models: list[Analyzed]) -> str:
     charts = "".join([disabled_chart(models), fewer_chart(models, []), divergence_chart(models)])
-    maps = "".join(use_map(model.name, model.found[0]) + together_maps(model.name, model.found[0]) for model in models)
-    replaced = replaced_rows(models)
-    table = f"<h2>Shared experts replaced by routed ones</h2>{html_table(replaced)}" if len(replaced) > 1 else ""
     sets = ", ".join(f"{one['name']} ({one['tokens']} tokens)" for one in models[0].found[0]["sets"])
-    return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Experts</title>'
-            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-            f'<h1>What the experts are for</h1><p class="sub">{escape(", ".join(model.name for model in models))}; losses '
-            f'are means over {escape(sets)}</p><div class="charts">{charts}</div>{table}<h2>Who uses which expert</h2>'
-            f'<div class="charts">{maps}</div><script>{SCRIPT}</script></body></html>\n')
+    subtitle = f"{', '.join(model.name for model in models)}; losses are means over {sets}"
+    return html_page("What the experts are for", subtitle, experts_html(models, charts))
 
 
 def main() -> int:

@@ -56,6 +56,7 @@ TESTED_BY = {
     "train/expert_analysis_json.cpp": "end_to_end/test_analyze.py",
     "train/expert_analysis_report.cpp": "end_to_end/test_analyze.py",
     "train/step.cpp": "multi_rank/layout_test.cpp",
+    "train/run_parts.cpp": "end_to_end/test_train.py",
     "train/trainer.cpp": "end_to_end/test_train.py",
     "train/evaluate.cpp": "end_to_end/test_transformers.py",
     "train/choice_task.cpp": "train/evaluation_task_test.cpp",

@@ -15,6 +15,8 @@ import sys
 import time
 from pathlib import Path
 
+from small_yaml import read_yaml
+
 ROOT = Path(__file__).resolve().parent.parent
 # What a mode of the peer changes: dtype of weights, autocast to bf16, torch.compile, how experts are run.
 PEER_MODES = {
@@ -25,17 +27,7 @@ PEER_MODES = {
 
 
 def read_config(model: str) -> dict:
-    """The two levels of configs/bench/MODEL.yaml, which holds nothing but sections of numbers."""
-    config, section = {}, None
-    for line in (ROOT / f"configs/bench/{model}.yaml").read_text().splitlines():
-        key, _, value = line.split("#")[0].strip().partition(":")
-        if not key:
-            continue
-        if not line.startswith(" "):
-            section = config.setdefault(key, {})
-        else:
-            section[key] = float(value) if "." in value else int(value)
-    return config
+    return read_yaml(ROOT / f"configs/bench/{model}.yaml")
 
 
 def run_peer(arguments: dict) -> dict:

@@ -235,6 +235,13 @@ def html_table(rows: list[list[str]]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
+def html_page(title: str, subtitle: str, body: str) -> str:
+    """A page that needs no other file; `body` is HTML."""
+    return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
+            f'<h1>{escape(title)}</h1><p class="sub">{escape(subtitle)}</p>{body}<script>{SCRIPT}</script></body></html>\n')
+
+
 def facts_table(runs: list[Run]) -> str:
     facts = [facts_of(run) for run in runs]
     names = [name for name in facts[0] if any(fact[name] for fact in facts)]
@@ -260,10 +267,7 @@ def page_of(runs: list[Run]) -> str:
     title = ", ".join(run.name for run in runs)
     places = ", ".join(str(run.directory) for run in runs)
     sections = "".join(run_section(run, run.name if len(runs) > 1 else "Experts and text") for run in runs)
-    return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-            f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head><body>'
-            f'<h1>{escape(title)}</h1><p class="sub">{escape(places)}</p>{facts_table(runs)}{common_charts(runs)}'
-            f'{sections}<script>{SCRIPT}</script></body></html>\n')
+    return html_page(title, places, f"{facts_table(runs)}{common_charts(runs)}{sections}")
 
 
 def main() -> int:

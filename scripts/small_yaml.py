@@ -1,5 +1,6 @@
 """The part of YAML that configs and suites use, read with nothing but the standard library: mappings by indentation,
-scalars, lists in brackets, comments. Anything else is refused with file and line. Used by ablate.py."""
+scalars, lists in brackets, comments. Anything else is refused with file and line. Used by ablate.py and
+compare_transformers.py."""
 import json
 import re
 from pathlib import Path
