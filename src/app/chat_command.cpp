@@ -27,7 +27,8 @@ int chat_command(World& world, ChatArguments arguments) {
   Tokenizer tokenizer(trained.checked_tokenizer());
   const ChatTemplate chat_template(chat, tokenizer);
   Dialogue dialogue(*trained.model, world.all(), tokenizer, chat_template, arguments.dialogue);
-  ChatTerminal terminal{std::cin, std::cout, isatty(STDIN_FILENO) != 0 && isatty(STDOUT_FILENO) != 0};
+  const bool typed = isatty(STDIN_FILENO) != 0;
+  ChatTerminal terminal{std::cin, std::cout, typed && isatty(STDOUT_FILENO) != 0, typed ? STDIN_FILENO : -1};
   Interrupt interrupt;
   chat_loop(dialogue, world.all(), terminal, interrupt);
   return 0;

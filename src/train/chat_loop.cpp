@@ -59,7 +59,8 @@ class Loop {
     std::string heard;
     if (ranks_.rank() == 0) {
       if (terminal_.interactive) speak("> ");
-      if (std::getline(terminal_.in, line) && !interrupt_.came()) {
+      if (terminal_.descriptor >= 0) interrupt_.wait_for_input(terminal_.descriptor);
+      if (!interrupt_.came() && std::getline(terminal_.in, line) && !interrupt_.came()) {
         if (line.ends_with('\r')) line.pop_back();
         heard = "+" + replace_invalid_utf8(line);
       } else if (terminal_.interactive) {

@@ -15,6 +15,7 @@ struct ChatTerminal {
   std::istream& in;
   std::ostream& out;
   bool interactive;  ///< a person sits there: prompts are shown, control characters of answers are not
+  int descriptor = -1;  ///< of `in`, if that is a terminal
 };
 
 /// Each line is a turn of the user but for /help, /reset and /exit; the end of `in` ends the loop. An

@@ -13,6 +13,9 @@ class Interrupt {
 
   /// Whether SIGINT came since this was last asked.
   bool came();
+  /// Returns once `descriptor` can be read from or SIGINT came, also if it did so before: a read alone would
+  /// miss what comes just before it begins.
+  void wait_for_input(int descriptor) const;
 };
 
 }  // namespace granule

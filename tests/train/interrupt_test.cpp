@@ -19,6 +19,20 @@ TEST(Interrupt, IsToldOnce) {
   EXPECT_FALSE(interrupt.came());
 }
 
+TEST(Interrupt, IsNotMissedBeforeAWaitBegins) {
+  Interrupt interrupt;
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  std::raise(SIGINT);
+  interrupt.wait_for_input(ends[0]);
+  EXPECT_TRUE(interrupt.came());
+  ASSERT_EQ(write(ends[1], "", 1), 1);
+  interrupt.wait_for_input(ends[0]);
+  EXPECT_FALSE(interrupt.came());
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST(Interrupt, EndsARead) {
   Interrupt interrupt;
   int ends[2];
