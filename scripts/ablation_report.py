@@ -12,7 +12,7 @@ from ablation_statistics import Estimate, estimate, paired_difference
 from ablation_suite import MEASURES, Suite, Variant, differences
 from chart_file import as_file
 from report import COLORS, html_page, html_table
-from report_chart import Bar, Series, banded, bar_chart, line_chart, short
+from report_chart import Bar, Chart, Series, banded, bar_chart, charts_html, line_chart, short
 from report_run import Run
 
 TOGETHER = "together"
@@ -112,7 +112,7 @@ def smoothed(outcome: Outcome, curves: list[dict[float, float]]) -> Series | Non
     return banded(outcome.variant.name, outcome.color, curves, WINDOW)
 
 
-def loss_chart(outcomes: list[Outcome]) -> str:
+def loss_chart(outcomes: list[Outcome]) -> Chart | None:
     drawn = [smoothed(outcome, [curve_of(run, "lm loss") for run in outcome.runs.values()]) for outcome in outcomes]
     drawn = [series for series in drawn if series]
     settled = [y for series in drawn for _, y in series.points[len(series.points) // 10:]]
@@ -120,7 +120,7 @@ def loss_chart(outcomes: list[Outcome]) -> str:
                       bounds=(None, max(settled, default=None)))
 
 
-def difference_chart(suite: Suite, outcomes: list[Outcome]) -> str:
+def difference_chart(suite: Suite, outcomes: list[Outcome]) -> Chart | None:
     base = next(outcome for outcome in outcomes if outcome.variant is suite.baseline)
     drawn = []
     for outcome in outcomes:
@@ -135,7 +135,7 @@ def difference_chart(suite: Suite, outcomes: list[Outcome]) -> str:
                       drawn, bounds=(min(late, default=None), max(late, default=None)))
 
 
-def bars(suite: Suite, outcomes: list[Outcome]) -> str:
+def bars(suite: Suite, outcomes: list[Outcome]) -> Chart | None:
     """Like Figure 3 of the paper, where scores are divided by the best: here e^-loss, the geometric mean over tokens of
     the right one's probability."""
     groups = []
@@ -150,14 +150,14 @@ def bars(suite: Suite, outcomes: list[Outcome]) -> str:
         groups.append((name, group))
     lowest = min((bar.value for _, group in groups for bar in group), default=None)
     if lowest is None:
-        return ""
+        return None
     low = max(0.0, math.floor((lowest - 0.5 * (1 - lowest) - 0.005) * 50) / 50)
     high = max(bar.error[1] if bar.error else bar.value for _, group in groups for bar in group)
     return bar_chart("Probability of the right token, geometric mean, best = 1", f"over the best (axis from {low:g})", groups,
                      low, high + 0.05 * (high - low))
 
 
-def imbalance_chart(outcomes: list[Outcome]) -> str:
+def imbalance_chart(outcomes: list[Outcome]) -> Chart | None:
     drawn = []
     for outcome in outcomes:
         curves = []
@@ -170,7 +170,7 @@ def imbalance_chart(outcomes: list[Outcome]) -> str:
                       [series for series in drawn if series], log=True)
 
 
-def load_chart(outcomes: list[Outcome]) -> str:
+def load_chart(outcomes: list[Outcome]) -> Chart | None:
     """Experts from idle to busy at the end of training, as a share of the experts, so that any number compares."""
     drawn = []
     for outcome in outcomes:
@@ -204,7 +204,7 @@ def analyzed(outcomes: list[Outcome]) -> list[Analyzed]:
     return [Analyzed(outcome.variant.name, outcome.color, outcome.analyses) for outcome in outcomes if outcome.analyses]
 
 
-def analyses_charts(outcomes: list[Outcome]) -> dict[str, str]:
+def analyses_charts(outcomes: list[Outcome]) -> dict[str, Chart | None]:
     """Figures 4 and 5 of the paper, and how data sets differ, for the variants that the suite has analyzed."""
     models = analyzed(outcomes)
     if not models:
@@ -219,12 +219,12 @@ def analyses_charts(outcomes: list[Outcome]) -> dict[str, str]:
             "divergence": divergence_chart(models)}
 
 
-def analyses_section(outcomes: list[Outcome], charts: dict[str, str]) -> str:
+def analyses_section(outcomes: list[Outcome], charts: dict[str, Chart | None]) -> str:
     models = analyzed(outcomes)
     if not models:
         return ""
     return (f"<h2>What the experts are for</h2><p>Losses are means over the sets.</p>"
-            f"{experts_html(models, ''.join(charts.values()))}")
+            f"{experts_html(models, list(charts.values()))}")
 
 
 def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
@@ -240,7 +240,7 @@ def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
                 f"seeds {', '.join(map(str, suite.seeds))}")
     body = (f"{html_table(results)}<p>Loss on whole validation files in nats per token: mean over seeds ± standard error. "
             f"Differences pair runs of the same seed, which read the same data in the same order; intervals by Student's "
-            f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets.</p><div class="charts">{"".join(charts.values())}</div>'
+            f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets.</p>{charts_html(list(charts.values()))}'
             f"{analyses_section(outcomes, analyses)}<h2>What each variant costs</h2>{html_table(plan_rows(suite))}"
             f"<h2>What is equal</h2>{html_table(comparison_rows(suite))}")
     report = directory / "report.html"

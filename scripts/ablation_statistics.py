@@ -22,10 +22,6 @@ class Estimate:
         reach = t_quantile(self.count - 1) * self.error
         return self.mean - reach, self.mean + reach
 
-    def differs_from_zero(self) -> bool:
-        interval = self.interval()
-        return interval is not None and not interval[0] <= 0 <= interval[1]
-
 
 def t_quantile(degrees: int) -> float:
     """97.5 % of Student's t; from 31 degrees on an approximation, 3 digits right."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from report import html_table
-from report_chart import Series, banded, heat_map, line_chart, load_color, ramp_legend
+from report_chart import Chart, Series, banded, charts_html, heat_map, line_chart, load_color, ramp_legend
 
 
 @dataclass
@@ -44,19 +44,19 @@ def drawn(series: list[Series | None]) -> list[Series]:
     return [one for one in series if one]
 
 
-def disabled_chart(models: list[Analyzed]) -> str:
+def disabled_chart(models: list[Analyzed]) -> Chart | None:
     return line_chart("Loss with each token's top routed experts disabled", "share of the routed experts disabled",
                       "nats per token", drawn([banded(model.name, model.color, model.disabled(), dots=True)
                                                for model in models]))
 
 
-def fewer_chart(models: list[Analyzed], levels: list[tuple[str, str, float]]) -> str:
+def fewer_chart(models: list[Analyzed], levels: list[tuple[str, str, float]]) -> Chart | None:
     """`levels`: (name, colour, loss) of other models, drawn across."""
     series = drawn([banded(model.name, model.color, model.fewer(), dots=True) for model in models])
     right = max((x for one in series for x, _ in one.points), default=0)
     across = [Series(name, color, [(0, loss), (right, loss)], dashed=True) for name, color, loss in levels]
     return line_chart("Loss with fewer routed experts a token, not trained anew", "routed experts a token",
-                      "nats per token", [*series, *across]) if series else ""
+                      "nats per token", [*series, *across]) if series else None
 
 
 def replaced_rows(models: list[Analyzed]) -> list[list[str]]:
@@ -71,7 +71,7 @@ def replaced_rows(models: list[Analyzed]) -> list[list[str]]:
     return rows
 
 
-def divergence_chart(models: list[Analyzed]) -> str:
+def divergence_chart(models: list[Analyzed]) -> Chart | None:
     series = []
     for model in models:
         curves = [{layer["layer"]: layer["divergence"] for layer in analysis["layers"]} for analysis in model.found
@@ -81,7 +81,7 @@ def divergence_chart(models: list[Analyzed]) -> str:
                       "Jensen-Shannon divergence, nats", drawn(series), bounds=(0, None))
 
 
-def use_map(name: str, analysis: dict) -> str:
+def use_map(name: str, analysis: dict) -> Chart:
     rows = [(f"{layer['layer']} {kind}"[:14], use["tokens_per_expert"]) for layer in analysis["layers"]
             for kind, use in layer["sets"].items()]
     return heat_map(f"{name}: tokens of each expert, by layer and data set", rows, "expert")
@@ -108,12 +108,12 @@ def lifts(layer: dict) -> list[list[float]]:
     return result
 
 
-def experts_html(models: list[Analyzed], charts: str) -> str:
+def experts_html(models: list[Analyzed], charts: list[Chart | None]) -> str:
     """What both reports say of analyzed models: `charts`, shared experts replaced, who uses which expert."""
-    maps = "".join(use_map(model.name, model.found[0]) + together_maps(model.name, model.found[0]) for model in models)
+    maps = "".join(use_map(model.name, model.found[0]).html() + together_maps(model.name, model.found[0]) for model in models)
     replaced = replaced_rows(models)
     table = f"<h2>Shared experts replaced by routed ones</h2>{html_table(replaced)}" if len(replaced) > 1 else ""
-    return (f'<div class="charts">{charts}</div>{table}<h2>Who uses which expert (first seed)</h2>'
+    return (f'{charts_html(charts)}{table}<h2>Who uses which expert (first seed)</h2>'
             f'<div class="charts">{maps}</div>')
 
 

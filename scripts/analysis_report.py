@@ -14,7 +14,7 @@ from report import COLORS, html_page
 
 
 def page_of(models: list[Analyzed]) -> str:
-    charts = "".join([disabled_chart(models), fewer_chart(models, []), divergence_chart(models)])
+    charts = [disabled_chart(models), fewer_chart(models, []), divergence_chart(models)]
     sets = ", ".join(f"{one['name']} ({one['tokens']} tokens)" for one in models[0].found[0]["sets"])
     subtitle = f"{', '.join(model.name for model in models)}; losses are means over {sets}"
     return html_page("What the experts are for", subtitle, experts_html(models, charts))

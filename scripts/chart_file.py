@@ -1,9 +1,10 @@
 """A chart of a report as an SVG file of its own, for documents: title and legend inside, colours written out. Used by
 ablate.py."""
 import re
-from html import escape, unescape
+from html import escape
 
 from report import STYLE
+from report_chart import Chart, Series
 
 LEGEND_LINE = 20  # height
 LETTER = 6.6      # mean width at 12 px
@@ -15,39 +16,30 @@ def plain_style() -> str:
     return re.sub(r"var\(--(\w+)\)", lambda match: colors[match[1]], STYLE)
 
 
-def legend_of(figure: str) -> list[tuple[str, str, bool]]:
-    """(name, colour, dashed) of each entry."""
-    entries = re.findall(r'<span><i style="border-top:2px (solid|dashed) (#\w+)"></i>([^<]*)</span>', figure)
-    return [(unescape(name), color, kind == "dashed") for kind, color, name in entries]
-
-
-def draw_legend(entries: list[tuple[str, str, bool]], width: float) -> tuple[str, float]:
-    """Left to right, broken into lines; and the height of all."""
+def draw_legend(entries: list[Series], width: float) -> tuple[str, float]:
+    """Left to right, broken into lines; and the height of all. Nothing for a single one."""
+    if len(entries) < 2:
+        return "", 0
     parts, x, y = [], 0.0, 0.0
-    for name, color, dashed in entries:
-        needed = 24 + len(name) * LETTER
+    for series in entries:
+        needed = 24 + len(series.name) * LETTER
         if x > 0 and x + needed > width:
             x, y = 0.0, y + LEGEND_LINE
-        stroke = ' stroke-dasharray="5 3"' if dashed else ""
-        parts.append(f'<line x1="{x:.0f}" x2="{x + 18:.0f}" y1="{y + 9:.0f}" y2="{y + 9:.0f}" stroke="{color}" '
-                     f'stroke-width="2"{stroke}/><text x="{x + 24:.0f}" y="{y + 13:.0f}">{escape(name)}</text>')
+        stroke = ' stroke-dasharray="5 3"' if series.dashed else ""
+        parts.append(f'<line x1="{x:.0f}" x2="{x + 18:.0f}" y1="{y + 9:.0f}" y2="{y + 9:.0f}" stroke="{series.color}" '
+                     f'stroke-width="2"{stroke}/><text x="{x + 24:.0f}" y="{y + 13:.0f}">{escape(series.name)}</text>')
         x += needed + 16
-    return "".join(parts), y + LEGEND_LINE if entries else 0
+    return "".join(parts), y + LEGEND_LINE
 
 
-def as_file(figure: str) -> str:
-    """`figure` as line_chart and bar_chart make it."""
-    title = unescape(re.search(r"<figcaption>(.*?)</figcaption>", figure)[1])
-    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)" role="img"', figure).groups())
-    begin = figure.index(">", figure.index('role="img"')) + 1
-    inner = figure[begin:figure.rindex("</svg>")]
+def as_file(chart: Chart) -> str:
     margin, title_height = 14, 28
-    legend, legend_height = draw_legend(legend_of(figure), width)
+    legend, legend_height = draw_legend(chart.legend, chart.width)
     top = margin + title_height + legend_height
-    full_width, full_height = width + 2 * margin, height + top + margin
+    full_width, full_height = chart.width + 2 * margin, chart.height + top + margin
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {full_width:g} {full_height:g}" '
             f'width="{full_width:g}" height="{full_height:g}" font-family="system-ui, sans-serif">'
             f"<style>{plain_style()}</style><rect width=\"100%\" height=\"100%\" fill=\"#fdfdfb\"/>"
-            f'<text class="label" x="{margin}" y="{margin + 14}" style="font-size:14px;font-weight:600">{escape(title)}'
-            f'</text><g transform="translate({margin} {margin + title_height})">{legend}</g>'
-            f'<g transform="translate({margin} {top:g})">{inner}</g></svg>\n')
+            f'<text class="label" x="{margin}" y="{margin + 14}" style="font-size:14px;font-weight:600">'
+            f'{escape(chart.title)}</text><g transform="translate({margin} {margin + title_height})">{legend}</g>'
+            f'<g transform="translate({margin} {top:g})">{chart.drawing}</g></svg>\n')

@@ -9,7 +9,7 @@ import sys
 from html import escape
 from pathlib import Path
 
-from report_chart import Series, heat_map, line_chart, median, mix, ramp_legend, short, smooth
+from report_chart import Chart, Series, charts_html, heat_map, line_chart, median, mix, ramp_legend, short, smooth
 from report_run import Run
 
 COLORS = ["#2f6f9f", "#c4501b", "#3d8b5f", "#8a5aa8", "#b58a12", "#4a4a4a", "#c2477f", "#2b9aa0"]
@@ -109,7 +109,7 @@ def with_background(name: str, color: str, points: list[tuple[float, float | Non
     return [Series(name, color, points, faint=True), Series(name, color, smooth(points))]
 
 
-def loss_chart(runs: list[Run]) -> str:
+def loss_chart(runs: list[Run]) -> Chart | None:
     series, settled = [], []
     for run, color in zip(runs, COLORS):
         training, validation = points_of(run, "lm loss"), points_of(run, "lm loss validation")
@@ -123,7 +123,7 @@ def loss_chart(runs: list[Run]) -> str:
                       bounds=(None, max(settled, default=None)))
 
 
-def metric_chart(runs: list[Run], name: str, title: str, unit: str, **options) -> str:
+def metric_chart(runs: list[Run], name: str, title: str, unit: str, **options) -> Chart | None:
     series = []
     for run, color in zip(runs, COLORS):
         points = points_of(run, name)
@@ -133,7 +133,7 @@ def metric_chart(runs: list[Run], name: str, title: str, unit: str, **options) -
     return line_chart(title, "tokens", unit, series, **options)
 
 
-def mean_imbalance_chart(runs: list[Run]) -> str:
+def mean_imbalance_chart(runs: list[Run]) -> Chart | None:
     series = []
     for run, color in zip(runs, COLORS):
         layers = [[y for _, y in points_of(run, f"moe/{layer}/load_imbalance")] for layer in run.layers()]
@@ -145,26 +145,25 @@ def mean_imbalance_chart(runs: list[Run]) -> str:
 
 
 def common_charts(runs: list[Run]) -> str:
-    charts = [
+    return charts_html([
         loss_chart(runs),
         metric_chart(runs, "learning-rate", "Learning rate", "learning rate", bounds=(0, None)),
         metric_chart(runs, "grad-norm", "Gradient norm, before clipping", "norm", log=True),
         metric_chart(runs, "tokens/sec", "Speed", "tokens per second, all ranks", bounds=(0, None)),
         metric_chart(runs, "load_balancing_loss", "Balance loss, mean over layers", "loss (1 = even)"),
         mean_imbalance_chart(runs),
-    ]
-    return f'<div class="charts">{"".join(charts)}</div>'
+    ])
 
 
-def layer_chart(run: Run, metric: str, title: str, unit: str, log: bool = False) -> str:
+def layer_chart(run: Run, metric: str, title: str, unit: str, log: bool = False) -> Chart | None:
     layers = run.layers()
     colors = [mix(SHALLOW, DEEP, index / max(1, len(layers) - 1)) for index in range(len(layers))]
     names = [layer.replace("layer_", "layer ") for layer in layers]
     series = []
     for layer, name, color in zip(layers, names, colors):
         series.append(Series(name, color, smooth(points_of(run, f"moe/{layer}/{metric}"))))
-    legend = None if len(layers) <= 6 else ramp_legend(colors, names[0], names[-1])
-    return line_chart(title, "tokens", unit, series, legend=legend, log=log)
+    scale = "" if len(layers) <= 6 else ramp_legend(colors, names[0], names[-1])
+    return line_chart(title, "tokens", unit, series, scale=scale, log=log)
 
 
 def expert_charts(run: Run) -> str:
@@ -180,7 +179,7 @@ def expert_charts(run: Run) -> str:
     if counts:
         rows = [(layer.replace("layer_", "layer "), tokens) for layer, tokens in counts]
         charts.append(heat_map(f"Tokens of each expert, step {step}", rows, "expert"))
-    return f'<div class="charts">{"".join(charts)}</div>'
+    return charts_html(charts)
 
 
 def duration(seconds: float) -> str:

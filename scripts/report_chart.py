@@ -23,6 +23,29 @@ class Series:
 
 
 @dataclass
+class Chart:
+    title: str
+    drawing: str  # what is inside the SVG
+    legend: list[Series] = field(default_factory=list)
+    scale: str = ""     # HTML in the legend's place
+    readable: str = ""  # JSON that the page's script reads to the pointer
+    width: float = WIDTH
+    height: float = HEIGHT
+
+    def html(self) -> str:
+        wide = ' class="wide"' if self.width > WIDTH else ""
+        data = f' class="chart" data-series="{escape(self.readable, quote=True)}"' if self.readable else ""
+        title = escape(self.title)
+        return (f"<figure{wide}><figcaption>{title}</figcaption>{self.scale or legend_html(self.legend)}<svg{data} "
+                f'viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{title}">{self.drawing}</svg></figure>')
+
+
+def charts_html(charts: list[Chart | None]) -> str:
+    """Side by side, those that there are."""
+    return f'<div class="charts">{"".join(chart.html() for chart in charts if chart)}</div>'
+
+
+@dataclass
 class Axis:
     label: str
     low: float
@@ -186,14 +209,14 @@ def draw_series(series: Series, points: list[Point], x_axis: Axis, y_axis: Axis)
 
 
 def line_chart(title: str, x_label: str, y_label: str, all_series: list[Series], *, log: bool = False,
-               bounds: tuple[float | None, float | None] = (None, None), legend: str | None = None) -> str:
-    """A figure with title, legend and axes; empty text if no series has a value."""
+               bounds: tuple[float | None, float | None] = (None, None), scale: str = "") -> Chart | None:
+    """With a legend of the series, or a `scale` in its place; None if no series has a value."""
     drawn = [(series, thin_out(series.points, keep_extremes=series.faint)) for series in all_series]
     xs = [x for _, points in drawn for x, _ in points]
     ys = [y for _, points in drawn for _, y in points if y is not None]
     ys += [y for series in all_series for _, *edges in series.band for y in edges]
     if not ys:
-        return ""
+        return None
     high = max(xs) if max(xs) > 0 else 1
     x_axis = Axis(x_label, 0, high, ticks=nice_ticks(0, high, 6))
     y_axis = make_y_axis(y_label, ys, log, bounds)
@@ -206,11 +229,9 @@ def line_chart(title: str, x_label: str, y_label: str, all_series: list[Series],
     readable = [{"name": series.name, "color": series.color,
                  "at": [[round(x / x_axis.high, 4), x, float(f"{y:.5g}")] for x, y in points if y is not None]}
                 for series, points in drawn if not series.faint]
-    data = escape(json.dumps({"x": x_label, "left": LEFT, "right": WIDTH - RIGHT, "series": readable}), quote=True)
-    shown = legend if legend is not None else draw_legend([series for series in all_series if not series.faint])
-    return (f'<figure><figcaption>{escape(title)}</figcaption>{shown}'
-            f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}" '
-            f'data-series="{data}">{"".join(draw_axes(x_axis, y_axis))}{plot}</svg></figure>')
+    data = json.dumps({"x": x_label, "left": LEFT, "right": WIDTH - RIGHT, "series": readable})
+    return Chart(title, "".join(draw_axes(x_axis, y_axis)) + plot, [series for series in all_series if not series.faint],
+                 scale, data)
 
 
 @dataclass
@@ -221,7 +242,7 @@ class Bar:
     error: tuple[float, float] | None = None  # drawn from low to high
 
 
-def bar_chart(title: str, y_label: str, groups: list[tuple[str, list[Bar]]], low: float, high: float) -> str:
+def bar_chart(title: str, y_label: str, groups: list[tuple[str, list[Bar]]], low: float, high: float) -> Chart:
     """Groups of bars side by side over the same names; the axis begins at `low`, which a reader must be told."""
     axis = Axis(y_label, low, high, ticks=nice_ticks(low, high, 5))
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
@@ -244,12 +265,10 @@ def bar_chart(title: str, y_label: str, groups: list[tuple[str, list[Bar]]], low
             parts.append(f'<text class="value" x="{x + width / 2:.1f}" y="{bottom - 6}" text-anchor="middle">'
                          f"{bar.value:.3f}</text>" if width >= 34 else "")
         parts.append(f'<text x="{begin + slot * 0.4:.1f}" y="{bottom + 18}" text-anchor="middle">{escape(name)}</text>')
-    legend = draw_legend([Series(bar.name, bar.color, []) for bar in groups[0][1]])
-    return (f'<figure><figcaption>{escape(title)}</figcaption>{legend}<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-            f'aria-label="{escape(title)}">{"".join(parts)}</svg></figure>')
+    return Chart(title, "".join(parts), [Series(bar.name, bar.color, []) for bar in groups[0][1]])
 
 
-def draw_legend(all_series: list[Series]) -> str:
+def legend_html(all_series: list[Series]) -> str:
     if len(all_series) < 2:
         return '<div class="legend"></div>'
     items = []
@@ -280,7 +299,7 @@ def load_color(ratio: float) -> str:
     return mix(EVEN, OVER, min(1.0, (ratio - 1) / 2))
 
 
-def heat_map(title: str, rows: list[tuple[str, list[int]]], x_label: str) -> str:
+def heat_map(title: str, rows: list[tuple[str, list[int]]], x_label: str) -> Chart:
     """A row for each layer, a cell for each expert, coloured by its load."""
     columns = max(len(counts) for _, counts in rows)
     cell_width = (WIDTH * 2 - LEFT - 24 - RIGHT) / columns
@@ -304,6 +323,4 @@ def heat_map(title: str, rows: list[tuple[str, list[int]]], x_label: str) -> str
                  f'text-anchor="middle">{escape(x_label)}</text>')
     colors = [load_color(ratio / 2) for ratio in range(0, 7)]
     scale = ramp_legend(colors, "0", "3 or more times an even share (white: even)")
-    return (f'<figure class="wide"><figcaption>{escape(title)}</figcaption>{scale}'
-            f'<svg viewBox="0 0 {WIDTH * 2} {height + 40:.1f}" role="img" aria-label="{escape(title)}">'
-            f'{"".join(parts)}</svg></figure>')
+    return Chart(title, "".join(parts), scale=scale, width=WIDTH * 2, height=round(height + 40, 1))
