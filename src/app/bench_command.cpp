@@ -96,6 +96,9 @@ void add_moe_options(CLI::App& command, MoeShape& shape) {
   command.add_option("--loads", shape.loads_file, "JSON array of the experts' loads, as a run recorded them")
       ->excludes(skew);
   add_precision(command, shape.bf16);
+  command.add_option("--device", shape.device, "where the layer computes")
+      ->check(CLI::IsMember({"cpu", "cuda"}))
+      ->capture_default_str();
 }
 
 void add_attention_options(CLI::App& command, AttentionShape& shape) {

@@ -1,8 +1,10 @@
 #include "bench/machine_limits.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <functional>
 #include <numeric>
@@ -16,16 +18,18 @@ namespace granule {
 namespace {
 
 constexpr int kTrials = 7;
+constexpr double kTrialSeconds = 0.3;      // threads that began on one core have parted by then
 constexpr int64_t kSteps = 1 << 20;        // some 10 ms of products
 constexpr int64_t kBufferWords = 1 << 24;  // 128 MiB: beyond any cache
 
 // The best of a few trials of work per second: a limit is what happens when nothing disturbs.
-double best_rate(const std::function<double()>& work) {
-  double best = 0;
-  for (int trial = 0; trial < kTrials; ++trial) {
+double best_rate(const std::function<double()>& work, at::Device device = at::kCPU) {
+  double best = 0, total = 0;
+  for (int trial = 0; trial < kTrials || total < kTrialSeconds; ++trial) {
     double done = 0;
-    const double seconds = seconds_of([&] { done = work(); });
+    const double seconds = seconds_of([&] { done = work(); }, device);
     best = std::max(best, done / seconds);
+    total += seconds;
   }
   return best;
 }
@@ -71,6 +75,17 @@ MachineLimits measure_machine_limits() {
     return 2 * buffer_bytes;
   });
   return limits;
+}
+
+double measure_matrix_flops(at::Device device, at::ScalarType dtype, int64_t size) {
+  const auto matrix = at::ones({size, size}, at::TensorOptions(device).dtype(dtype));
+  auto product = at::empty_like(matrix);
+  return best_rate(
+      [&] {
+        at::mm_out(product, matrix, matrix);
+        return 2.0 * std::pow(static_cast<double>(size), 3);
+      },
+      device);
 }
 
 }  // namespace granule

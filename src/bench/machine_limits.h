@@ -1,6 +1,11 @@
 #pragma once
 // What this machine can do at best, measured: the figures that a benchmark's shares refer to.
 
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+
 namespace granule {
 
 /// All threads of this rank together.
@@ -15,7 +20,11 @@ struct MachineLimits {
   double flops(bool bf16) const { return bf16 ? bf16_flops : fp32_flops; }
 };
 
-/// Takes about a second. Ranks that share a machine measure at the same time, each its share.
+/// Takes some two seconds. Ranks that share a machine measure at the same time, each its share.
 MachineLimits measure_machine_limits();
+
+/// FLOPs per second of a product of two square matrices of `size` rows by LibTorch: what a GPU reaches where
+/// nothing is in the way.
+double measure_matrix_flops(at::Device device, at::ScalarType dtype, int64_t size = 8192);
 
 }  // namespace granule

@@ -12,6 +12,8 @@
 #include "base/random.h"
 #include "base/strict_json.h"
 #include "bench/machine_limits.h"
+#include "comm/device.h"
+#include "comm/mesh.h"
 #include "model/moe.h"
 
 namespace granule {
@@ -21,14 +23,18 @@ namespace {
 constexpr uint64_t kSeed = 1234;
 constexpr uint64_t kMaxLoadsBytes = 1 << 20;
 
-at::Tensor random_matrix(at::IntArrayRef shape, double scale, at::ScalarType dtype, const char* name,
+at::Tensor random_matrix(at::IntArrayRef shape, double scale, at::TensorOptions options, const char* name,
                          int rank) {
   const RandomStream stream(kSeed + static_cast<uint64_t>(rank), name);
   auto matrix = at::empty(shape, at::kFloat);
   auto* value = matrix.data_ptr<float>();
   for (int64_t i = 0; i < matrix.numel(); ++i)
     value[i] = static_cast<float>(scale * stream.normal(static_cast<uint64_t>(i)));
-  return matrix.to(dtype);
+  return matrix.to(options.device(), options.dtype().toScalarType());
+}
+
+at::TensorOptions options_of(const MoeShape& shape, at::Device device) {
+  return at::TensorOptions(device).dtype(shape.bf16 ? at::kBFloat16 : at::kFloat);
 }
 
 ModelConfig layer_config(const MoeShape& shape) {
@@ -45,25 +51,28 @@ ModelConfig layer_config(const MoeShape& shape) {
 
 // A layer with the gradients' buffers in place, as a training step has them.
 struct LayerBench {
-  LayerBench(World& world, const MoeShape& shape)
-      : dtype(shape.bf16 ? at::kBFloat16 : at::kFloat),
-        layer(layer_config(shape), world.all(), dtype, at::kFloat),
-        x_TD(random_matrix({shape.tokens, shape.hidden_size}, 1, dtype, "x", world.rank()).requires_grad_()),
-        grad_y_TD(random_matrix({shape.tokens, shape.hidden_size}, 1e-3, dtype, "grad", world.rank())) {
+  LayerBench(World& world, const MoeShape& shape, at::Device device)
+      : mesh(world, {.expert = world.size()}, device),
+        layer(layer_config(shape), mesh.expert(), options_of(shape, device),
+              options_of(shape, device).dtype(at::kFloat)) {
+    const auto options = options_of(shape, device);
+    x_TD = random_matrix({shape.tokens, shape.hidden_size}, 1, options, "x", world.rank()).requires_grad_();
+    grad_y_TD = random_matrix({shape.tokens, shape.hidden_size}, 1e-3, options, "grad", world.rank());
     context.layout = SequenceLayout::rows(1, shape.tokens);
     decision.chosen_TK = choose_by_load(expert_loads(shape), shape.tokens, shape.num_experts_per_tok,
-                                        kSeed + static_cast<uint64_t>(world.rank()));
+                                        kSeed + static_cast<uint64_t>(world.rank()))
+                             .to(device);
     for (auto& parameter : layer.named_parameters()) {
       auto& weight = parameter.value();
       at::NoGradGuard no_grad;
-      weight.copy_(random_matrix(weight.sizes(), 0.02, weight.scalar_type(), parameter.key().c_str(), 0));
-      weight.mutable_grad() = at::zeros(weight.sizes(), at::kFloat);
+      weight.copy_(random_matrix(weight.sizes(), 0.02, weight.options(), parameter.key().c_str(), 0));
+      weight.mutable_grad() = at::zeros(weight.sizes(), weight.options().dtype(at::kFloat).requires_grad(false));
     }
   }
 
   at::Tensor forward() const { return layer.forward(x_TD, context, decision).y_TD; }
 
-  at::ScalarType dtype;
+  Mesh mesh;
   Moe layer;
   at::Tensor x_TD, grad_y_TD;
   ForwardContext context;
@@ -74,16 +83,16 @@ struct LayerBench {
 struct ExpertsBench {
   ExpertsBench(const MoeShape& shape, const at::Tensor& chosen_TK)
       : order(order_rows(chosen_TK, shape.n_routed_experts)) {
-    const auto dtype = shape.bf16 ? at::kBFloat16 : at::kFloat;
+    const auto options = options_of(shape, chosen_TK.device());
     const int64_t E = shape.n_routed_experts, D = shape.hidden_size, F = shape.moe_intermediate_size;
-    x_TD = random_matrix({shape.tokens, D}, 1, dtype, "x", 0).requires_grad_();
-    grad_y_ND = random_matrix({order.num_rows(), D}, 1e-3, dtype, "grad", 0);
-    weights = {random_matrix({E, F, D}, 0.02, dtype, "gate", 0),
-               random_matrix({E, F, D}, 0.02, dtype, "up", 0),
-               random_matrix({E, D, F}, 0.02, dtype, "down", 0)};
+    x_TD = random_matrix({shape.tokens, D}, 1, options, "x", 0).requires_grad_();
+    grad_y_ND = random_matrix({order.num_rows(), D}, 1e-3, options, "grad", 0);
+    weights = {random_matrix({E, F, D}, 0.02, options, "gate", 0),
+               random_matrix({E, F, D}, 0.02, options, "up", 0),
+               random_matrix({E, D, F}, 0.02, options, "down", 0)};
     for (auto* weight : {&weights.gate_eFD, &weights.up_eFD, &weights.down_eDF}) {
       weight->requires_grad_();
-      weight->mutable_grad() = at::zeros(weight->sizes(), at::kFloat);
+      weight->mutable_grad() = at::zeros(weight->sizes(), options.dtype(at::kFloat));
     }
   }
 
@@ -143,9 +152,12 @@ at::Tensor choose_by_load(const std::vector<double>& load_E, int64_t num_tokens,
 
 std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape) {
   check_experts_over_ranks(shape.n_routed_experts, world.size());
-  const auto layer = std::make_shared<LayerBench>(world, shape);
+  const auto device = open_device(world, shape.device);
+  const auto layer = std::make_shared<LayerBench>(world, shape, device);
   world.all().barrier();
-  const double limit = measure_machine_limits().flops(shape.bf16);
+  const double limit = device.is_cpu()
+                           ? measure_machine_limits().flops(shape.bf16)
+                           : measure_matrix_flops(device, layer->x_TD.scalar_type());
   const double expert_flops =
       6.0 * static_cast<double>(shape.tokens * shape.hidden_size * shape.moe_intermediate_size);
 

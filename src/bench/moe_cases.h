@@ -17,6 +17,7 @@ struct MoeShape {
   int64_t num_experts_per_tok = 7;
   int64_t n_shared_experts = 1;
   bool bf16 = false;
+  std::string device = "cpu";  ///< or "cuda"
   double skew = 0;         ///< expert i is chosen in proportion to 1 / (i + 1)^skew; 0: all alike
   std::string loads_file;  ///< JSON array of E loads, as a run recorded them, instead of `skew`
 };
@@ -34,7 +35,8 @@ at::Tensor choose_by_load(const std::vector<double>& load_E, int64_t num_tokens,
 void check_experts_over_ranks(int64_t num_experts, int num_ranks);
 
 /// Forward and backward of the whole layer and of its routed experts; the experts are spread over all ranks.
-/// Throws ConfigError for shapes no layer can have.
+/// Shares are of the CPU's peak, on a GPU of a large product of matrices. Throws ConfigError for shapes no
+/// layer can have, what open_device does.
 std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape);
 
 }  // namespace granule

@@ -1,6 +1,7 @@
 #include "bench/timed_case.h"
 
 #include <benchmark/benchmark.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <chrono>
@@ -39,9 +40,14 @@ void time_case(benchmark::State& state, const TimedCase& timed, World& world) {
 
 }  // namespace
 
-double seconds_of(const std::function<void()>& body) {
+double seconds_of(const std::function<void()>& body, at::Device device) {
+  const auto wait = [&] {
+    if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  };
+  wait();
   const auto begin = std::chrono::steady_clock::now();
   body();
+  wait();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
@@ -55,13 +61,13 @@ void add_differentiable_cases(std::vector<TimedCase>& cases, const std::string& 
                               const std::function<at::Tensor()>& forward, const at::Tensor& gradient,
                               const std::vector<at::Tensor>& leaves, double flops, double flops_limit) {
   cases.push_back({.name = name + "/forward",
-                   .run = [=] { return seconds_of(forward); },
+                   .run = [=] { return seconds_of(forward, gradient.device()); },
                    .flops = flops,
                    .flops_limit = flops_limit});
   const auto backward = [=] {
     for (const auto& leaf : leaves) leaf.mutable_grad().reset();
     const auto y = forward();
-    return seconds_of([&] { y.backward(gradient); });
+    return seconds_of([&] { y.backward(gradient); }, gradient.device());
   };
   cases.push_back(
       {.name = name + "/backward", .run = backward, .flops = 2 * flops, .flops_limit = flops_limit});

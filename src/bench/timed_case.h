@@ -27,14 +27,15 @@ struct TimingOptions {
   bool json = false;  ///< Google Benchmark's JSON instead of its table
 };
 
-/// Seconds that `body` takes.
-double seconds_of(const std::function<void()>& body);
+/// Seconds that `body` takes, also what it leaves `device` to do.
+double seconds_of(const std::function<void()>& body, at::Device device = at::kCPU);
 
 /// Of one value at least.
 double median(std::vector<double> values);
 
-/// Adds the cases "NAME/forward" and "NAME/backward" of `forward`, whose result gets `gradient`; `leaves`
-/// begin each backward pass without gradients of an earlier one. `flops` are those of a forward pass.
+/// Adds the cases "NAME/forward" and "NAME/backward" of `forward`, which runs on the device of `gradient`,
+/// that of its result; `leaves` begin each backward pass without gradients of an earlier one. `flops` are
+/// those of a forward pass.
 void add_differentiable_cases(std::vector<TimedCase>& cases, const std::string& name,
                               const std::function<at::Tensor()>& forward, const at::Tensor& gradient,
                               const std::vector<at::Tensor>& leaves, double flops, double flops_limit);

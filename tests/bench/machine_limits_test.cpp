@@ -20,6 +20,14 @@ TEST(MachineLimits, AreMeasuredForAllThreads) {
   }
 }
 
+TEST(MachineLimits, OfMatrixProductsAreMeasuredOnTheDevice) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const double flops = measure_matrix_flops(at::kCPU, dtype, /*size=*/128);
+    EXPECT_TRUE(std::isfinite(flops));
+    EXPECT_GT(flops, 1e6);
+  }
+}
+
 TEST(MachineLimits, EveryInstructionSetDoesTheProductsItCounts) {
   for (const Isa isa : isas_of_this_cpu()) {
     const IsaScope scope(isa);

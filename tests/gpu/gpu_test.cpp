@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "bench/moe_cases.h"
 #include "comm/accelerator.h"
 #include "comm/device.h"
 #include "comm/mesh.h"
@@ -75,6 +76,17 @@ TEST_F(Gpu, TrainsLikeTheCpuInBf16WithinItsRounding) {
 TEST_F(Gpu, CheckpointsTravelBetweenDeviceAndCpu) {
   const SharedDirectory directory(world().all());
   expect_checkpoint_travels(world(), device_, directory.path("checkpoints"));
+}
+
+TEST_F(Gpu, LayersCanBeTimed) {
+  const MoeShape shape{.tokens = 64,
+                       .hidden_size = 64,
+                       .moe_intermediate_size = 32,
+                       .n_routed_experts = 8,
+                       .num_experts_per_tok = 2,
+                       .bf16 = true,
+                       .device = "cuda"};
+  for (const auto& timed : moe_cases(world(), shape)) EXPECT_GT(timed.run(), 0) << timed.name;
 }
 
 }  // namespace
