@@ -80,7 +80,7 @@ std::string short_duration(double seconds) {
 std::string shape_text(const std::vector<int64_t>& shape) {
   std::vector<std::string> sizes;
   for (const auto size : shape) sizes.push_back(std::to_string(size));
-  return "[" + join(sizes, ",") + "]";
+  return std::string("[").append(join(sizes, ",")).append("]");
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
