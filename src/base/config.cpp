@@ -230,7 +230,7 @@ void ConfigDocument::apply_override(const std::string& assignment) {
       throw ConfigError::located("override \"" + assignment + "\": " + key + " names no key of a section");
     }
     YamlNode* child = node->find(part);
-    if (child == nullptr) child = &node->entries.emplace_back(part, YamlNode{}).second;
+    if (child == nullptr) child = &node->entries.emplace_back(YamlEntry{part, {}}).value;
     if (child->place.empty()) child->place = "override " + key;
     node = child;
     begin = end + 1;

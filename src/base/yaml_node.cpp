@@ -123,7 +123,7 @@ class TreeBuilder : public YAML::EventHandler {
       throw ConfigError::located(join_text(node.place, ": empty keys are not accepted in a config"));
     } else {
       node.place = std::move(level.key_place);
-      level.node.entries.emplace_back(std::move(level.key), std::move(node));
+      level.node.entries.push_back({std::move(level.key), std::move(node)});
       level.has_key = false;
     }
   }
@@ -136,8 +136,8 @@ class TreeBuilder : public YAML::EventHandler {
 }  // namespace
 
 const YamlNode* YamlNode::find(const std::string& key) const {
-  for (const auto& [name, node] : entries) {
-    if (name == key) return &node;
+  for (const auto& entry : entries) {
+    if (entry.key == key) return &entry.value;
   }
   return nullptr;
 }

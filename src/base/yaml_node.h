@@ -4,25 +4,31 @@
 // levels.
 
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace granule {
+
+struct YamlEntry;
 
 struct YamlNode {
   enum class Kind { kNull, kScalar, kSequence, kMap };
 
   Kind kind = Kind::kNull;
-  std::string scalar;           ///< text of a scalar
-  bool quoted = false;          ///< a quoted scalar is text whatever it looks like
-  std::string place;            ///< "file:line:column" of its key, or of itself where it has none
-  std::vector<YamlNode> items;  ///< of a sequence
-  std::vector<std::pair<std::string, YamlNode>> entries;  ///< of a map, in file order
+  std::string scalar;              ///< text of a scalar
+  bool quoted = false;             ///< a quoted scalar is text whatever it looks like
+  std::string place;               ///< "file:line:column" of its key, or of itself where it has none
+  std::vector<YamlNode> items;     ///< of a sequence
+  std::vector<YamlEntry> entries;  ///< of a map, in file order
 
   const YamlNode* find(const std::string& key) const;
   YamlNode* find(const std::string& key);
   /// "a number", "a section" ...: for messages.
   const char* kind_name() const;
+};
+
+struct YamlEntry {
+  std::string key;
+  YamlNode value;
 };
 
 /// Throws InputError if the file cannot be read, ConfigError with file:line:column for what is refused.

@@ -31,7 +31,7 @@ TEST(YamlNode, IsATreeInFileOrder) {
   const auto root = parse_yaml("b: 1\na:\n  - x\n  - \"y\"\nc: {}\nd: []\ne:\nf: ~\n", "c.yaml");
   ASSERT_EQ(root.kind, Kind::kMap);
   ASSERT_EQ(root.entries.size(), 6u);
-  EXPECT_EQ(root.entries[0].first, "b");
+  EXPECT_EQ(root.entries[0].key, "b");
   EXPECT_EQ(root.find("b")->scalar, "1");
   EXPECT_FALSE(root.find("b")->quoted);
   const auto* list = root.find("a");
