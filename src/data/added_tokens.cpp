@@ -6,57 +6,48 @@
 
 namespace granule {
 
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)) {
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens, const std::vector<TextChange>& normalizer)
+    : tokens_(std::move(tokens)) {
   for (size_t i = 0; i < tokens_.size(); ++i) {
-    CHECK(!tokens_[i].content.empty(), "token ", tokens_[i].id, " has no content");
-    auto& index = tokens_[i].normalized ? normalized_ : raw_;
-    index[static_cast<uint8_t>(tokens_[i].content[0])].push_back(i);
+    const auto& token = tokens_[i];
+    CHECK(!token.content.empty(), "token ", token.id, " has no content");
+    sought_.push_back(token.normalized ? change_text(normalizer, token.content) : token.content);
+    if (sought_[i].empty()) continue;
+    auto& index = token.normalized ? normalized_ : raw_;
+    index[static_cast<uint8_t>(sought_[i][0])].push_back(i);
   }
-  const auto longer = [&](size_t a, size_t b) {
-    return tokens_[a].content.size() > tokens_[b].content.size();
-  };
+  const auto longer = [&](size_t a, size_t b) { return sought_[a].size() > sought_[b].size(); };
   for (auto* index : {&raw_, &normalized_}) {
     for (auto& bucket : *index) std::stable_sort(bucket.begin(), bucket.end(), longer);
   }
 }
 
-const AddedToken* AddedTokens::find_at(const Index& index, std::string_view text) const {
+// The number of tokens if there is none.
+size_t AddedTokens::find_at(const Index& index, std::string_view text) const {
   for (const auto i : index[static_cast<uint8_t>(text[0])]) {
-    if (text.starts_with(tokens_[i].content)) return &tokens_[i];
+    if (text.starts_with(sought_[i])) return i;
   }
-  return nullptr;
+  return tokens_.size();
 }
 
-void AddedTokens::split_by(const Index& index, std::string_view text, bool with_special,
-                           std::vector<TextPart>& parts) const {
+std::vector<TextPart> AddedTokens::split_by(const Index& index, std::string_view text, bool with_special) const {
+  std::vector<TextPart> parts;
   size_t begin = 0;
   for (size_t place = 0; place < text.size();) {
-    const auto* token = find_at(index, text.substr(place));
-    if (token == nullptr) {
+    const auto found = find_at(index, text.substr(place));
+    if (found == tokens_.size()) {
       ++place;
       continue;
     }
-    const size_t end = place + token->content.size();
-    if (with_special || !token->special) {
+    const size_t end = place + sought_[found].size();
+    if (with_special || !tokens_[found].special) {
       if (place > begin) parts.push_back({text.substr(begin, place - begin)});
-      parts.push_back({text.substr(place, end - place), token->id});
+      parts.push_back({text.substr(place, end - place), tokens_[found].id});
       begin = end;
     }
     place = end;
   }
   if (begin < text.size()) parts.push_back({text.substr(begin)});
-}
-
-std::vector<TextPart> AddedTokens::split(std::string_view text, bool with_special) const {
-  std::vector<TextPart> coarse;
-  split_by(raw_, text, with_special, coarse);
-  std::vector<TextPart> parts;
-  for (const auto& part : coarse) {
-    if (part.id >= 0)
-      parts.push_back(part);
-    else
-      split_by(normalized_, part.text, with_special, parts);
-  }
   return parts;
 }
 

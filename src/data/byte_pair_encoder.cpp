@@ -1,11 +1,15 @@
 #include "data/byte_pair_encoder.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <queue>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
 #include "base/check.h"
+#include "data/utf8.h"
 
 namespace granule {
 
@@ -40,12 +44,12 @@ struct Candidate {
 
 }  // namespace
 
-BytePairEncoder::BytePairEncoder(TextMap<int32_t> id_of_bytes, const std::vector<MergeRule>& rules,
-                                 bool whole_words_first)
-    : id_of_bytes_(std::move(id_of_bytes)), id_of_byte_(256, -1), whole_words_first_(whole_words_first) {
+BytePairEncoder::BytePairEncoder(TextMap<int32_t> ids, const std::vector<MergeRule>& rules, bool whole_words_first,
+                                 std::optional<UnknownCharacters> unknown)
+    : ids_(std::move(ids)), id_of_byte_(256, -1), whole_words_first_(whole_words_first), unknown_(unknown) {
   for (size_t byte = 0; byte < 256; ++byte) {
-    const auto entry = id_of_bytes_.find(std::string(1, static_cast<char>(byte)));
-    if (entry != id_of_bytes_.end()) id_of_byte_[byte] = entry->second;
+    const auto entry = ids_.find(std::string(1, static_cast<char>(byte)));
+    if (entry != ids_.end()) id_of_byte_[byte] = entry->second;
   }
   merges_.reserve(rules.size());
   for (const auto& [left, right, merged] : rules) {
@@ -73,13 +77,49 @@ std::vector<int32_t> BytePairEncoder::single_bytes(std::string_view piece) const
   return ids;
 }
 
+// False, and nothing appended, if a byte has no token.
+bool BytePairEncoder::append_byte_tokens(std::string_view character, std::vector<int32_t>& ids) const {
+  const auto token = [&](char byte) { return unknown_->bytes[static_cast<uint8_t>(byte)]; };
+  if (std::any_of(character.begin(), character.end(), [&](char byte) { return token(byte) < 0; })) return false;
+  std::transform(character.begin(), character.end(), std::back_inserter(ids), token);
+  return true;
+}
+
+// As the reference does it, in this order: an unknown character waits for its neighbours, byte tokens do not wait
+// for it.
+std::vector<int32_t> BytePairEncoder::single_characters(std::string_view piece) const {
+  std::vector<int32_t> ids;
+  bool waiting = false;
+  const auto end_unknown = [&] {
+    if (std::exchange(waiting, false)) ids.push_back(*unknown_->token);
+  };
+  while (!piece.empty()) {
+    const auto character = first_character(piece);
+    const auto text = piece.substr(0, character.size);
+    piece.remove_prefix(character.size);
+    if (const auto entry = ids_.find(text); entry != ids_.end()) {
+      end_unknown();
+      ids.push_back(entry->second);
+    } else if (append_byte_tokens(text, ids)) {
+      continue;
+    } else if (unknown_->token) {
+      if (!unknown_->fused) end_unknown();
+      waiting = true;
+    } else {
+      throw std::out_of_range(join_text("the vocabulary has no token for the character \"", text, "\""));
+    }
+  }
+  end_unknown();
+  return ids;
+}
+
 std::vector<int32_t> BytePairEncoder::merge(std::string_view piece) const {
   CHECK(piece.size() < (size_t{1} << 31), "piece of ", piece.size(), " bytes");
-  const auto bytes = single_bytes(piece);
-  const auto count = static_cast<int32_t>(bytes.size());
+  const auto singles = unknown_ ? single_characters(piece) : single_bytes(piece);
+  const auto count = static_cast<int32_t>(singles.size());
   std::vector<Symbol> symbols;
-  symbols.reserve(bytes.size());
-  for (int32_t i = 0; i < count; ++i) symbols.push_back({bytes[static_cast<size_t>(i)], i - 1, i + 1});
+  symbols.reserve(singles.size());
+  for (int32_t i = 0; i < count; ++i) symbols.push_back({singles[static_cast<size_t>(i)], i - 1, i + 1});
   const auto at = [&](int32_t place) -> Symbol& { return symbols[static_cast<size_t>(place)]; };
 
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> candidates;
@@ -116,7 +156,7 @@ std::vector<int32_t> BytePairEncoder::merge(std::string_view piece) const {
 
 void BytePairEncoder::encode(std::string_view piece, std::vector<int64_t>& ids) {
   if (whole_words_first_) {
-    if (const auto entry = id_of_bytes_.find(piece); entry != id_of_bytes_.end()) {
+    if (const auto entry = ids_.find(piece); entry != ids_.end()) {
       ids.push_back(entry->second);
       return;
     }

@@ -1,8 +1,10 @@
 #pragma once
-// Byte-pair encoding of one piece of text: from single bytes, merge again and again the neighbours whose
-// merge was learned first, leftmost on ties.
+// Byte-pair encoding of one piece of text: from single bytes or characters, merge again and again the neighbours
+// whose merge was learned first, leftmost on ties.
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -24,15 +26,23 @@ struct MergeRule {
   int32_t merged;
 };
 
+/// What stands for characters that a vocabulary of characters lacks.
+struct UnknownCharacters {
+  std::array<int32_t, 256> bytes;  ///< tokens for the bytes of its UTF-8; -1: none
+  std::optional<int32_t> token;    ///< where one of those is missing
+  bool fused = false;              ///< `token` stands for neighbours together
+};
+
 class BytePairEncoder {
  public:
-  /// `id_of_bytes` holds the single bytes among others; rules come in the order in which they were learned.
-  /// With `whole_words_first` a piece that is in the vocabulary is taken whole (tokenizer.json:
-  /// ignore_merges).
-  BytePairEncoder(TextMap<int32_t> id_of_bytes, const std::vector<MergeRule>& rules, bool whole_words_first);
+  /// `ids` holds the single bytes among others or, if `unknown` is given, single characters; rules come in the
+  /// order in which they were learned. With `whole_words_first` a piece that is in the vocabulary is taken whole
+  /// (tokenizer.json: ignore_merges).
+  BytePairEncoder(TextMap<int32_t> ids, const std::vector<MergeRule>& rules, bool whole_words_first,
+                  std::optional<UnknownCharacters> unknown = {});
 
-  /// Appends the ids of `piece`. Throws std::out_of_range naming a byte that the vocabulary lacks.
-  /// Not for several threads at once: pieces seen before are remembered.
+  /// Appends the ids of `piece`, valid UTF-8 for a vocabulary of characters. Throws std::out_of_range naming a byte
+  /// or a character that nothing stands for. Not for several threads at once: pieces seen before are remembered.
   void encode(std::string_view piece, std::vector<int64_t>& ids);
 
  private:
@@ -43,12 +53,15 @@ class BytePairEncoder {
 
   std::vector<int32_t> merge(std::string_view piece) const;
   std::vector<int32_t> single_bytes(std::string_view piece) const;
+  std::vector<int32_t> single_characters(std::string_view piece) const;
+  bool append_byte_tokens(std::string_view character, std::vector<int32_t>& ids) const;
   const Merge* find_merge(int32_t left, int32_t right) const;
 
-  TextMap<int32_t> id_of_bytes_;
+  TextMap<int32_t> ids_;
   std::vector<int32_t> id_of_byte_;  // -1: none
   std::unordered_map<uint64_t, Merge> merges_;
   bool whole_words_first_;
+  std::optional<UnknownCharacters> unknown_;
   TextMap<std::vector<int32_t>> seen_;
 };
 

@@ -94,6 +94,7 @@ class ChatTemplate::Writer {
         case Part::Kind::kTokens:
           flush();
           append(part.ids);
+          continues_ &= part.ids.empty();
           break;
       }
     }
@@ -106,7 +107,9 @@ class ChatTemplate::Writer {
 
  private:
   void flush() {
-    if (!text_.empty()) append(tokenizer_.encode(text_, {.with_special = false}));
+    if (text_.empty()) return;
+    append(tokenizer_.encode(text_, {.with_special = false, .continues = continues_}));
+    continues_ = true;
     text_.clear();
   }
   void append(const std::vector<int64_t>& ids) {
@@ -118,6 +121,7 @@ class ChatTemplate::Writer {
   TemplatedChat chat_;
   std::string text_;
   bool learned_ = false;
+  bool continues_ = false;  // the last id is of text
 };
 
 ChatTemplate::ChatTemplate(const ChatConfig& config, Tokenizer& tokenizer) : tokenizer_(tokenizer) {

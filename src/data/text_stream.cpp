@@ -20,7 +20,11 @@ std::string TextStream::finish() {
 }
 
 std::string readable_text(const Tokenizer& tokenizer, const std::vector<int64_t>& ids) {
-  return replace_invalid_utf8(tokenizer.decode(ids, /*skip_special=*/true));
+  std::string text;
+  for (const auto id : ids) {
+    if (!tokenizer.is_special(id)) text += tokenizer.token_text(id);
+  }
+  return replace_invalid_utf8(text);
 }
 
 }  // namespace granule

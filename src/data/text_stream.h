@@ -1,5 +1,5 @@
 #pragma once
-// Text from tokens as they come, never ending inside a UTF-8 character.
+// Text from tokens that go on from others, as they come, never ending inside a UTF-8 character.
 
 #include <string>
 
@@ -24,7 +24,7 @@ class TextStream {
   std::string pending_;
 };
 
-/// The whole text of `ids` at once, without special tokens.
+/// The same of all `ids` at once, without special tokens.
 std::string readable_text(const Tokenizer& tokenizer, const std::vector<int64_t>& ids);
 
 }  // namespace granule

@@ -1,11 +1,11 @@
 #include "data/tokenizer.h"
 
 #include <algorithm>
+#include <cctype>
 #include <stdexcept>
 
 #include "base/check.h"
 #include "data/byte_alphabet.h"
-#include "data/tokenizer_file.h"
 #include "data/utf8.h"
 
 namespace granule {
@@ -14,13 +14,35 @@ namespace {
 
 constexpr std::string_view kEndOfDocument = "<|endoftext|>";
 
-// Words outside the byte alphabet are added tokens; merges cannot make them.
-TextMap<int32_t> ids_by_bytes(const TextMap<int32_t>& vocabulary) {
+// What merges begin with and end in. Byte-level words outside the byte alphabet are added tokens; merges cannot make
+// them.
+TextMap<int32_t> ids_of_pieces(const TokenizerFile& file) {
+  if (file.unknown) return file.vocabulary;
   TextMap<int32_t> ids;
-  for (const auto& [word, id] : vocabulary) {
+  for (const auto& [word, id] : file.vocabulary) {
     if (auto bytes = bytes_of_word(word)) ids.emplace(*std::move(bytes), id);
   }
   return ids;
+}
+
+// <0x41>
+bool is_byte_token(std::string_view word) {
+  const auto is_digit = [&](size_t place) { return std::isxdigit(static_cast<unsigned char>(word[place])) != 0; };
+  return word.size() == 6 && word.starts_with("<0x") && word.ends_with('>') && is_digit(3) && is_digit(4);
+}
+
+std::string text_of_word(const std::string& word, const std::optional<WordSpelling>& spelling) {
+  if (!spelling) return bytes_of_word(word).value_or(word);
+  if (spelling->byte_tokens && is_byte_token(word)) {
+    return std::string(1, static_cast<char>(std::stoi(word.substr(3, 2), nullptr, 16)));
+  }
+  return change_text(spelling->changes, word);
+}
+
+// As the reference has it: decoders see what was looked for.
+std::string text_of_added(const AddedToken& token, const TokenizerFile& file) {
+  const auto sought = token.normalized ? change_text(file.normalizer, token.content) : token.content;
+  return file.spelling ? change_text(file.spelling->changes, sought) : sought;
 }
 
 }  // namespace
@@ -29,9 +51,12 @@ Tokenizer::Tokenizer(const std::string& path) : Tokenizer(path, read_tokenizer_f
 
 Tokenizer::Tokenizer(const std::string& path, TokenizerFile file)
     : path_(path),
-      added_(file.added),
+      added_(file.added, file.normalizer),
+      normalizer_(file.normalizer),
+      metaspace_(file.metaspace),
       steps_(file.steps),
-      encoder_(ids_by_bytes(file.vocabulary), file.merges, file.ignore_merges),
+      encoder_(ids_of_pieces(file), file.merges, file.ignore_merges, file.unknown),
+      lead_(file.spelling ? file.spelling->lead : WordSpelling::Lead::kNothing),
       prefix_(file.prefix),
       suffix_(file.suffix) {
   fill_texts(file);
@@ -52,8 +77,8 @@ Tokenizer::Tokenizer(const std::string& path, TokenizerFile file)
 
 void Tokenizer::fill_texts(const TokenizerFile& file) {
   std::vector<std::pair<int64_t, std::string>> texts;
-  for (const auto& [word, id] : file.vocabulary) texts.emplace_back(id, bytes_of_word(word).value_or(word));
-  for (const auto& token : file.added) texts.emplace_back(token.id, token.content);
+  for (const auto& [word, id] : file.vocabulary) texts.emplace_back(id, text_of_word(word, file.spelling));
+  for (const auto& token : file.added) texts.emplace_back(token.id, text_of_added(token, file));
   // An added token comes behind the same word of the vocabulary and is the one that stays.
   std::stable_sort(texts.begin(), texts.end(), [](auto& a, auto& b) { return a.first < b.first; });
   const int64_t size = texts.empty() ? 0 : texts.back().first + 1;
@@ -73,11 +98,10 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
   if (options.with_template) ids = prefix_;
   try {
     for (const auto& part : added_.split(valid, options.with_special)) {
-      if (part.id >= 0) {
+      if (part.id >= 0)
         ids.push_back(part.id);
-        continue;
-      }
-      for (const auto piece : pre_tokenize(steps_, part.text)) encoder_.encode(piece, ids);
+      else
+        encode_part(part.text, part.text.data() == valid.data(), options, ids);
     }
   } catch (const std::runtime_error& error) {
     throw InputError(path_, "cannot split this text: ", error.what());
@@ -88,11 +112,38 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
   return ids;
 }
 
+// `text` is what stands between added tokens that are not normalized; `first`: at the beginning.
+void Tokenizer::encode_part(std::string_view text, bool first, const EncodeOptions& options,
+                            std::vector<int64_t>& ids) {
+  const bool continues = first && options.continues;
+  const auto normalized = change_text(normalizer_, text, !continues);
+  for (const auto& part : added_.split_normalized(normalized, options.with_special)) {
+    if (part.id >= 0) {
+      ids.push_back(part.id);
+      continue;
+    }
+    const bool begins = part.text.data() == normalized.data();
+    std::string marked;
+    auto pieces_of = part.text;
+    if (metaspace_) {
+      marked = mark_spaces(continues && begins ? Metaspace{metaspace_->mark, Metaspace::Prefix::kNever} : *metaspace_,
+                           part.text, first && begins);
+      pieces_of = marked;
+    }
+    for (const auto piece : pre_tokenize(steps_, pieces_of)) encoder_.encode(piece, ids);
+  }
+}
+
 std::string Tokenizer::decode(const std::vector<int64_t>& ids, bool skip_special) const {
   std::string text;
+  bool begun = false;
   for (const auto id : ids) {
-    if (!skip_special || !is_special(id)) text += token_text(id);
+    if (skip_special && is_special(id)) continue;
+    text += token_text(id);
+    if (lead_ == WordSpelling::Lead::kFirstToken && !begun) std::erase(text, ' ');
+    begun |= !token_text(id).empty();
   }
+  if (lead_ == WordSpelling::Lead::kSpace && text.starts_with(' ')) text.erase(0, 1);
   return text;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Text to ids and back with the tokenizer.json of a run: byte-level BPE, the same ids as Hugging Face's
-// tokenizers.
+// Text to ids and back with the tokenizer.json of a run: BPE of bytes, or of characters as SentencePiece makes it, the
+// same ids as Hugging Face's tokenizers.
 
 #include <cstdint>
 #include <optional>
@@ -11,20 +11,20 @@
 #include "data/added_tokens.h"
 #include "data/byte_pair_encoder.h"
 #include "data/pre_tokenizer.h"
+#include "data/tokenizer_file.h"
 
 namespace granule {
-
-struct TokenizerFile;
 
 struct EncodeOptions {
   bool with_template = false;  ///< add what the post-processor adds: usually the token that begins a text
   bool with_special =
       true;  ///< names of special tokens in the text become those tokens; false: they are text
+  bool continues = false;  ///< goes on from other text: nothing is put before it to mark its beginning
 };
 
 class Tokenizer {
  public:
-  /// Throws InputError naming file and field for a damaged file or one that is no byte-level BPE tokenizer.
+  /// Throws InputError naming file and field for a damaged file or one that is no BPE tokenizer of a known kind.
   explicit Tokenizer(const std::string& path);
 
   const std::string& path() const { return path_; }
@@ -35,13 +35,14 @@ class Tokenizer {
   /// vocabulary lacks. Not for several threads at once.
   std::vector<int64_t> encode(std::string_view text, const EncodeOptions& options = {});
 
-  /// The bytes of the ids' text; not always valid UTF-8, since a token may hold part of a character. Ids that
+  /// The bytes of a whole text; not always valid UTF-8, since a token may hold part of a character. Ids that
   /// no token has stand for nothing.
   std::string decode(const std::vector<int64_t>& ids, bool skip_special = false) const;
 
-  /// The bytes of one token; for special ones their name; empty for ids that no token has.
+  /// The bytes of one token, wherever in a text; for special ones their name; empty for ids that no token has.
   std::string_view token_text(int64_t id) const;
-  /// Bytes of text that the token stands for: none for special ones. Bits per byte are counted with this.
+  /// Bytes of text that the token stands for: none for special ones. Bits per byte are counted with this, and with
+  /// it the space that vocabularies of characters have before a text.
   int64_t num_bytes(int64_t id) const;
   bool is_special(int64_t id) const;
 
@@ -65,11 +66,15 @@ class Tokenizer {
  private:
   Tokenizer(const std::string& path, TokenizerFile file);
   void fill_texts(const TokenizerFile& file);
+  void encode_part(std::string_view text, bool first, const EncodeOptions& options, std::vector<int64_t>& ids);
 
   std::string path_;
   AddedTokens added_;
+  std::vector<TextChange> normalizer_;
+  std::optional<Metaspace> metaspace_;
   std::vector<SplitStep> steps_;
   BytePairEncoder encoder_;
+  WordSpelling::Lead lead_ = WordSpelling::Lead::kNothing;
   std::vector<int64_t> prefix_;
   std::vector<int64_t> suffix_;
   std::string text_;                  // of all tokens, back to back

@@ -1,5 +1,7 @@
 #include "data/tokenizer_file.h"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
@@ -65,12 +67,32 @@ SplitStep read_split(const JsonField& field) {
                    field.boolean_or("invert", false));
 }
 
+Metaspace::Prefix read_prefix(const JsonField& field) {
+  // Files from before there was a scheme say it so.
+  if (!field.find("prepend_scheme")) {
+    return field.boolean_or("add_prefix_space", true) ? Metaspace::Prefix::kAlways : Metaspace::Prefix::kNever;
+  }
+  const auto name = field["prepend_scheme"].text();
+  if (name == "always") return Metaspace::Prefix::kAlways;
+  if (name == "first") return Metaspace::Prefix::kFirst;
+  if (name == "never") return Metaspace::Prefix::kNever;
+  field["prepend_scheme"].refuse("is \"" + name + "\", expected always, first or never");
+}
+
+void read_metaspace(const JsonField& field, TokenizerFile& file) {
+  if (file.metaspace || !file.steps.empty()) field.refuse("is a Metaspace behind other steps, which is not supported");
+  file.metaspace = {field["replacement"].text(), read_prefix(field)};
+  if (!field.boolean_or("split", true)) return;
+  file.steps.push_back(make_step(field, escaped_pattern(file.metaspace->mark), SplitBehavior::kMergedWithNext));
+}
+
 // Appends the steps; `byte_level` tells whether bytes were already mapped, after which text is no longer
 // text.
-void read_pre_tokenizer(const JsonField& field, std::vector<SplitStep>& steps, bool& byte_level) {
+void read_pre_tokenizer(const JsonField& field, TokenizerFile& file, bool& byte_level) {
+  auto& steps = file.steps;
   const auto type = field["type"].text();
   if (type == "Sequence") {
-    for (const auto& member : field["pretokenizers"].items()) read_pre_tokenizer(member, steps, byte_level);
+    for (const auto& member : field["pretokenizers"].items()) read_pre_tokenizer(member, file, byte_level);
     return;
   }
   if (byte_level) field.refuse("stands behind ByteLevel, which must be last");
@@ -86,27 +108,87 @@ void read_pre_tokenizer(const JsonField& field, std::vector<SplitStep>& steps, b
     const bool single = field.boolean_or("individual_digits", false);
     steps.push_back(
         make_step(field, R"(\p{N})", single ? SplitBehavior::kIsolated : SplitBehavior::kContiguous));
+  } else if (type == "Metaspace") {
+    read_metaspace(field, file);
   } else {
-    refuse_type(field, type, "ByteLevel, Split, Digits, Sequence");
+    refuse_type(field, type, "ByteLevel, Metaspace, Split, Digits, Sequence");
   }
 }
 
-void check_normalizer(const JsonField& field) {
-  const auto type = field["type"].text();
-  if (type != "Sequence") refuse_type(field, type, "none, or a Sequence of none");
-  for (const auto& member : field["normalizers"].items()) check_normalizer(member);
+// Of the type Replace, in normalizers and decoders.
+TextChange read_replacement(const JsonField& field) {
+  const auto pattern = field["pattern"];
+  if (const auto regex = pattern.find("Regex")) regex->refuse("is a regular expression, which is not supported here");
+  TextChange change{pattern["String"].text(), field["content"].text()};
+  if (change.from.empty()) pattern.refuse("is empty");
+  return change;
 }
 
-void check_decoder(const JsonField& field) {
+void read_normalizer(const JsonField& field, std::vector<TextChange>& changes) {
   const auto type = field["type"].text();
   if (type == "Sequence") {
-    for (const auto& member : field["decoders"].items()) check_decoder(member);
+    for (const auto& member : field["normalizers"].items()) read_normalizer(member, changes);
+  } else if (type == "Prepend") {
+    changes.push_back({"", field["prepend"].text()});
+  } else if (type == "Replace") {
+    changes.push_back(read_replacement(field));
+  } else {
+    refuse_type(field, type, "Prepend, Replace, Sequence");
+  }
+}
+
+void check_byte_level_decoder(const JsonField& field) {
+  const auto type = field["type"].text();
+  if (type == "Sequence") {
+    for (const auto& member : field["decoders"].items()) check_byte_level_decoder(member);
   } else if (type != "ByteLevel") {
     refuse_type(field, type, "ByteLevel, Sequence");
   }
 }
 
+void read_strip(const JsonField& field, WordSpelling& spelling) {
+  if (field["content"].text() != " ") field["content"].refuse("is no space, which is not supported");
+  field["stop"].integer(0, 0);
+  if (field["start"].integer(0, 1) == 1) spelling.lead = WordSpelling::Lead::kSpace;
+}
+
+// The decoder of a vocabulary of characters: Metaspace, or what it is made of, in this order.
+WordSpelling read_spelling(const JsonField& field) {
+  static const std::vector<std::string> kOrder = {"Replace", "ByteFallback", "Fuse", "Strip"};
+  WordSpelling spelling;
+  const auto type = field["type"].text();
+  if (type == "Metaspace") {
+    spelling.changes.push_back({field["replacement"].text(), " "});
+    if (read_prefix(field) != Metaspace::Prefix::kNever) spelling.lead = WordSpelling::Lead::kFirstToken;
+    return spelling;
+  }
+  if (type != "Sequence") refuse_type(field, type, "Metaspace, Sequence");
+  size_t stage = 0;
+  for (const auto& member : field["decoders"].items()) {
+    const auto name = member["type"].text();
+    const auto place = std::find(kOrder.begin(), kOrder.end(), name);
+    if (place == kOrder.end()) refuse_type(member, name, "Replace, ByteFallback, Fuse, Strip");
+    const auto number = static_cast<size_t>(place - kOrder.begin());
+    if (number < stage || (name == "Strip" && stage != 2)) {
+      member.refuse("is " + name + " out of place; known is Replace, ByteFallback, Fuse, Strip in this order");
+    }
+    stage = number;
+    if (name == "Replace") spelling.changes.push_back(read_replacement(member));
+    if (name == "ByteFallback") spelling.byte_tokens = true;
+    if (name == "Strip") read_strip(member, spelling);
+  }
+  return spelling;
+}
+
+std::unordered_set<int64_t> ids_of(const TokenizerFile& file) {
+  std::unordered_set<int64_t> ids;
+  for (const auto& [word, id] : file.vocabulary) ids.insert(id);
+  for (const auto& token : file.added) ids.insert(token.id);
+  return ids;
+}
+
 void read_template(const JsonField& field, TokenizerFile& file) {
+  const auto known = ids_of(file);
   bool behind_text = false;
   for (const auto& piece : field["single"].items()) {
     if (piece.find("Sequence")) {
@@ -116,7 +198,10 @@ void read_template(const JsonField& field, TokenizerFile& file) {
     }
     const auto name = piece["SpecialToken"]["id"].text();
     auto& ids = behind_text ? file.suffix : file.prefix;
-    for (const auto& id : field["special_tokens"][name]["ids"].items()) ids.push_back(id.integer(0, kMaxId));
+    for (const auto& id : field["special_tokens"][name]["ids"].items()) {
+      ids.push_back(id.integer(0, kMaxId));
+      if (!known.contains(ids.back())) id.refuse(join_text("is ", ids.back(), ", an id that no token has"));
+    }
   }
   if (!behind_text) field["single"].refuse("leaves out the text");
 }
@@ -177,20 +262,40 @@ std::vector<MergeRule> read_merges(const JsonField& field, const TextMap<int32_t
     return entry->second;
   };
   std::vector<MergeRule> rules;
-  std::unordered_set<std::string> seen;
+  std::unordered_set<uint64_t> seen;
   for (const auto& merge : field.value()) {
     const auto number = rules.size();
     const auto [left, right] = words_of_merge(field, merge, number);
     rules.push_back({id_of(left, number), id_of(right, number), id_of(left + right, number)});
-    // No word holds a line break: bytes are written in the byte alphabet.
-    if (!seen.insert(left + "\n" + right).second) {
+    const auto& rule = rules.back();
+    if (!seen.insert(static_cast<uint64_t>(rule.left) << 32 | static_cast<uint64_t>(rule.right)).second) {
       field.refuse(join_text("[", number, "] repeats the merge of \"", left, "\" and \"", right, "\""));
     }
   }
   return rules;
 }
 
-void read_model(const JsonField& field, TokenizerFile& file) {
+// What a vocabulary of characters says of those that it lacks.
+UnknownCharacters read_unknown(const JsonField& field, const TextMap<int32_t>& vocabulary) {
+  UnknownCharacters unknown;
+  unknown.bytes.fill(-1);
+  if (field.boolean_or("byte_fallback", false)) {
+    for (size_t byte = 0; byte < unknown.bytes.size(); ++byte) {
+      char name[8];
+      std::snprintf(name, sizeof(name), "<0x%02X>", static_cast<unsigned>(byte));
+      if (const auto entry = vocabulary.find(name); entry != vocabulary.end()) unknown.bytes[byte] = entry->second;
+    }
+  }
+  if (const auto token = field.find("unk_token")) {
+    const auto entry = vocabulary.find(token->text());
+    if (entry == vocabulary.end()) token->refuse("is \"" + token->text() + "\", which is not in the vocabulary");
+    unknown.token = entry->second;
+  }
+  unknown.fused = field.boolean_or("fuse_unk", false);
+  return unknown;
+}
+
+void read_model(const JsonField& field, bool byte_level, TokenizerFile& file) {
   const auto type = field.text_or("type", "BPE");
   if (type != "BPE") refuse_type(field, type, "BPE");
   if (const auto dropout = field.find("dropout"); dropout && dropout->value() != 0) {
@@ -198,10 +303,11 @@ void read_model(const JsonField& field, TokenizerFile& file) {
   }
   require_empty(field, "continuing_subword_prefix");
   require_empty(field, "end_of_word_suffix");
-  require_false(field, "byte_fallback");
+  if (byte_level) require_false(field, "byte_fallback");
   file.ignore_merges = field.boolean_or("ignore_merges", false);
   file.vocabulary = read_vocabulary(field["vocab"]);
   file.merges = read_merges(field["merges"], file.vocabulary);
+  if (!byte_level) file.unknown = read_unknown(field, file.vocabulary);
 }
 
 std::vector<AddedToken> read_added_tokens(const JsonField& field, const TextMap<int32_t>& vocabulary) {
@@ -238,14 +344,16 @@ TokenizerFile read_tokenizer_file(const std::string& path) {
     version->refuse("is unknown, expected \"1.0\"");
   }
   TokenizerFile file;
-  read_model(top["model"], file);
-  if (const auto added = top.find("added_tokens")) file.added = read_added_tokens(*added, file.vocabulary);
-  if (const auto normalizer = top.find("normalizer")) check_normalizer(*normalizer);
   bool byte_level = false;
-  read_pre_tokenizer(top["pre_tokenizer"], file.steps, byte_level);
-  if (!byte_level)
-    top["pre_tokenizer"].refuse("has no ByteLevel: only byte-level vocabularies are supported");
-  if (const auto decoder = top.find("decoder")) check_decoder(*decoder);
+  if (const auto pre_tokenizer = top.find("pre_tokenizer")) read_pre_tokenizer(*pre_tokenizer, file, byte_level);
+  read_model(top["model"], byte_level, file);
+  if (const auto added = top.find("added_tokens")) file.added = read_added_tokens(*added, file.vocabulary);
+  if (const auto normalizer = top.find("normalizer")) read_normalizer(*normalizer, file.normalizer);
+  if (!byte_level) {
+    file.spelling = read_spelling(top["decoder"]);
+  } else if (const auto decoder = top.find("decoder")) {
+    check_byte_level_decoder(*decoder);
+  }
   if (const auto post_processor = top.find("post_processor")) read_post_processor(*post_processor, file);
   return file;
 }

@@ -1,6 +1,7 @@
 #pragma once
-// Reads Hugging Face's tokenizer.json as far as it describes a byte-level BPE tokenizer. What would change
-// the ids and is not known here is refused by name, never ignored.
+// Reads Hugging Face's tokenizer.json as far as it describes a BPE tokenizer, byte-level or, as SentencePiece makes
+// them, of characters with marks for spaces. What would change the ids and is not known here is refused by name, never
+// ignored.
 
 #include <optional>
 #include <string>
@@ -9,13 +10,33 @@
 #include "data/added_tokens.h"
 #include "data/byte_pair_encoder.h"
 #include "data/pre_tokenizer.h"
+#include "data/space_marks.h"
 
 namespace granule {
 
+/// What the words of a vocabulary of characters stand for.
+struct WordSpelling {
+  /// What is taken from the text of a whole sequence of tokens at its beginning.
+  enum class Lead {
+    kNothing,
+    kSpace,       ///< one space
+    kFirstToken,  ///< all spaces of the first token
+  };
+
+  std::vector<TextChange> changes;  ///< marks back into spaces
+  bool byte_tokens = false;         ///< <0x41> is a byte
+  Lead lead = Lead::kNothing;
+};
+
 struct TokenizerFile {
-  TextMap<int32_t> vocabulary;  ///< as written: words in the byte alphabet, and added tokens
+  TextMap<int32_t> vocabulary;  ///< as written, with added tokens
   std::vector<MergeRule> merges;
   bool ignore_merges = false;
+  /// Of a vocabulary of characters; a byte-level one, whose words are in the byte alphabet, has neither.
+  std::optional<UnknownCharacters> unknown;
+  std::optional<WordSpelling> spelling;
+  std::vector<TextChange> normalizer;
+  std::optional<Metaspace> metaspace;
   std::vector<SplitStep> steps;
   std::vector<AddedToken> added;
   std::vector<int64_t> prefix;  ///< ids that the post-processor puts before a text

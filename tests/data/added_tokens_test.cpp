@@ -28,7 +28,15 @@ TEST(AddedTokens, LeavesNamesOfSpecialTokensInTheTextIfTold) {
 
 TEST(AddedTokens, LooksForNormalizedTokensInWhatOthersLeave) {
   const AddedTokens tokens({{1, "bc", false, false}, {2, "ab", false, true}});
-  EXPECT_EQ(shown(tokens.split("abc ab", true)), "'a' 1 ' ' 2 ");
+  EXPECT_EQ(shown(tokens.split("abc ab", true)), "'a' 1 ' ab' ");
+  EXPECT_EQ(shown(tokens.split_normalized(" ab", true)), "' ' 2 ");
+}
+
+TEST(AddedTokens, NormalizesWhatItLooksForInNormalizedText) {
+  const AddedTokens tokens({{1, "a b", false, true}, {2, "c d", false, false}}, {{"", "_"}, {" ", "_"}});
+  EXPECT_EQ(shown(tokens.split("a b c d", true)), "'a b ' 2 ");
+  EXPECT_EQ(shown(tokens.split_normalized("_a_b_", true)), "1 '_' ");
+  EXPECT_EQ(shown(tokens.split_normalized("x a b", true)), "'x a b' ");
 }
 
 }  // namespace

@@ -81,6 +81,28 @@ TEST(BytePairEncoder, TakesKnownPiecesWholeIfTold) {
   EXPECT_EQ(whole, (std::vector<int64_t>{2}));
 }
 
+TEST(BytePairEncoder, CutsIntoCharactersAndStandsInForUnknownOnes) {
+  const TextMap<int32_t> vocabulary{{"<unk>", 0}, {"é", 1}, {"a", 2}, {"éa", 3}};
+  UnknownCharacters unknown{.bytes = {}, .token = 0, .fused = false};
+  unknown.bytes.fill(-1);
+  const auto encoded = [&](const char* text) {
+    std::vector<int64_t> ids;
+    BytePairEncoder(vocabulary, {{1, 2, 3}}, false, unknown).encode(text, ids);
+    return ids;
+  };
+  using Ids = std::vector<int64_t>;
+  EXPECT_EQ(encoded("éaé"), (Ids{3, 1}));
+  EXPECT_EQ(encoded("xya日"), (Ids{0, 0, 2, 0}));
+  unknown.fused = true;
+  EXPECT_EQ(encoded("xya日"), (Ids{0, 2, 0}));
+  unknown.bytes['y'] = 7;
+  unknown.bytes[0xE6] = 8;  // the first byte of 日 alone is not enough
+  EXPECT_EQ(encoded("ya日"), (Ids{7, 2, 0}));
+  EXPECT_EQ(encoded("xya"), (Ids{7, 0, 2})) << "as the reference has it";
+  unknown.token.reset();
+  EXPECT_THROW(encoded("a日"), std::out_of_range);
+}
+
 TEST(BytePairEncoder, NamesAByteThatTheVocabularyLacks) {
   BytePairEncoder encoder({{"a", 0}}, {}, false);
   std::vector<int64_t> ids;

@@ -9,7 +9,7 @@ import random
 import unicodedata
 from pathlib import Path
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 GOLDEN = Path(__file__).parent / "golden"
 WORDS = (
@@ -36,17 +36,67 @@ def isolate(pattern):
     return pre_tokenizers.Split(Regex(pattern), "isolated")
 
 
+def make_corpus():
+    rng = random.Random(1)
+    words = WORDS.split(" ")
+    return [" ".join(rng.choice(words) for _ in range(200)) for _ in range(50)]
+
+
 def train(pre_tokenizer, special, ignore_merges=False, vocab_size=440):
     tokenizer = Tokenizer(models.BPE(ignore_merges=ignore_merges))
     tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
-    rng = random.Random(1)
-    words = WORDS.split(" ")
-    corpus = [" ".join(rng.choice(words) for _ in range(200)) for _ in range(50)]
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=special, show_progress=False,
                                   initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
-    tokenizer.train_from_iterator(corpus, trainer)
+    tokenizer.train_from_iterator(make_corpus(), trainer)
     return tokenizer
+
+
+MARK = "▁"
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+PIECES = (decoders.Replace(MARK, " "), decoders.ByteFallback(), decoders.Fuse())
+
+
+def train_characters(byte_tokens, **model):
+    """As SentencePiece's vocabularies are written since LLaMA: characters, few of them known, and tokens for bytes."""
+    special = ["<unk>", "<s>", "</s>"]
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=bool(byte_tokens), **model))
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(MARK)
+    tokenizer.train_from_iterator(make_corpus(), trainers.BpeTrainer(
+        vocab_size=480, special_tokens=special + byte_tokens, limit_alphabet=50, show_progress=False))
+    document = json.loads(tokenizer.to_str())
+    document["added_tokens"] = document["added_tokens"][:len(special)]
+    tokenizer = Tokenizer.from_str(json.dumps(document))
+    tokenizer.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return tokenizer
+
+
+def make_character_tokenizers():
+    llama2 = train_characters(BYTES, fuse_unk=True)
+    llama2.normalizer = normalizers.Sequence([normalizers.Prepend(MARK), normalizers.Replace(" ", MARK)])
+    llama2.pre_tokenizer = None
+    llama2.decoder = decoders.Sequence([*PIECES, decoders.Strip(" ", 1, 0)])
+    llama2.add_tokens([AddedToken("<hole>", normalized=False), AddedToken("the loss", normalized=True)])
+    yield "llama2", llama2
+
+    mistral = train_characters(BYTES)
+    mistral.pre_tokenizer = pre_tokenizers.Metaspace(MARK, prepend_scheme="first", split=False)
+    mistral.decoder = decoders.Sequence([*PIECES, decoders.Strip(" ", 1, 0)])
+    mistral.add_tokens([AddedToken("<hole>", normalized=False), AddedToken("the loss", normalized=True)])
+    yield "mistral", mistral
+
+    # Without tokens for some bytes, and then for all.
+    holes = train_characters([token for token in BYTES if not token.startswith("<0xE")], fuse_unk=True)
+    holes.normalizer = normalizers.Replace(" ", MARK)
+    holes.pre_tokenizer = None
+    holes.decoder = decoders.Sequence([*PIECES])
+    yield "holes", holes
+    for fuse in (False, True):
+        marks = train_characters([], fuse_unk=fuse, ignore_merges=fuse)
+        marks.pre_tokenizer = pre_tokenizers.Sequence([
+            pre_tokenizers.Metaspace(MARK, prepend_scheme="always"), pre_tokenizers.Digits(individual_digits=True)])
+        marks.decoder = decoders.Metaspace(MARK, prepend_scheme="always")
+        yield "marks_fused" if fuse else "marks", marks
 
 
 def make_tokenizers():
@@ -73,6 +123,7 @@ def make_tokenizers():
             steps = sequence(pre_tokenizers.Split("e", behavior, invert=invert),
                              pre_tokenizers.Split(Regex(r"(?=[A-Z])|\d"), behavior))
             yield f"split_{behavior}" + ("_inverted" if invert else ""), train(steps, [], vocab_size=290)
+    yield from make_character_tokenizers()
 
 
 def make_texts():
@@ -106,6 +157,9 @@ def main():
             "ids": [tokenizer.encode(text, add_special_tokens=False).ids for text in texts],
             "ids_with_template": [tokenizer.encode(text, add_special_tokens=True).ids for text in texts],
         }
+        # Byte-level vocabularies give the text back.
+        if name.partition("_")[0] in ("llama2", "mistral", "holes", "marks"):
+            golden["decoded"] = [tokenizer.decode(ids, skip_special_tokens=True) for ids in golden["ids"]]
         tokenizer.encode_special_tokens = True
         golden["ids_without_special"] = [tokenizer.encode(text, add_special_tokens=False).ids for text in texts]
         with open(GOLDEN / f"tokenizer_{name}.json", "w") as file:

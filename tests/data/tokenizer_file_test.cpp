@@ -107,9 +107,8 @@ TEST_F(TokenizerFileTest, NamesTheFieldThatIsWrongOrUnknown) {
          f["normalizer"] = {{"type", "NFC"}};
        },
        "field normalizer has type \"NFC\""},
-      {[](json& f) { f["pre_tokenizer"] = nullptr; }, "has no \"pre_tokenizer\""},
-      {[](json& f) { f["pre_tokenizer"]["type"] = "Metaspace"; },
-       "field pre_tokenizer has type \"Metaspace\""},
+      {[](json& f) { f["pre_tokenizer"]["type"] = "Whitespace"; },
+       "field pre_tokenizer has type \"Whitespace\""},
       {[](json& f) { f["pre_tokenizer"]["add_prefix_space"] = true; },
        "pre_tokenizer.add_prefix_space is true"},
       {[](json& f) {
@@ -117,10 +116,11 @@ TEST_F(TokenizerFileTest, NamesTheFieldThatIsWrongOrUnknown) {
              {"type": "Digits"}]})");
        },
        "field pre_tokenizer.pretokenizers[1] stands behind ByteLevel"},
+      {[](json& f) { f["pre_tokenizer"] = nullptr; }, "field decoder has type \"ByteLevel\", which is not supported"},
       {[](json& f) {
          f["pre_tokenizer"] = {{"type", "Digits"}};
        },
-       "field pre_tokenizer has no ByteLevel"},
+       "known: Metaspace, Sequence"},
       {[](json& f) {
          f["pre_tokenizer"] =
              json::parse(R"({"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"})");
@@ -151,11 +151,75 @@ TEST_F(TokenizerFileTest, NamesTheFieldThatIsWrongOrUnknown) {
              "single": [{"SpecialToken": {"id": "<x>"}}, {"Sequence": {}}], "special_tokens": {}})");
        },
        "field post_processor.special_tokens has no \"<x>\""},
+      {[](json& f) {
+         f["post_processor"] = json::parse(R"({"type": "TemplateProcessing",
+             "single": [{"SpecialToken": {"id": "<x>"}}, {"Sequence": {}}], "special_tokens": {"<x>": {"ids": [5]}}})");
+       },
+       "field post_processor.special_tokens.<x>.ids[0] is 5, an id that no token has"},
   };
   for (size_t i = 0; i < cases.size(); ++i) {
     const auto text = error_after(cases[i].change);
     EXPECT_NE(text.find(cases[i].text), std::string::npos) << i << ": " << text;
     EXPECT_NE(text.find("t.json: "), std::string::npos) << text;
+  }
+}
+
+json valid_file_of_characters() {
+  auto file = valid_file();
+  file["normalizer"] = json::parse(R"({"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "_"},
+      {"type": "Replace", "pattern": {"String": " "}, "content": "_"}]})");
+  file["pre_tokenizer"] = nullptr;
+  file["decoder"] = json::parse(R"({"type": "Sequence", "decoders": [
+      {"type": "Replace", "pattern": {"String": "_"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+      {"type": "Strip", "content": " ", "start": 1, "stop": 0}]})");
+  file["model"]["byte_fallback"] = true;
+  file["model"]["unk_token"] = "b";
+  file["model"]["vocab"]["<0x41>"] = 9;
+  return file;
+}
+
+TEST_F(TokenizerFileTest, ReadsAVocabularyOfCharacters) {
+  const auto file = read(valid_file_of_characters().dump());
+  ASSERT_TRUE(file.unknown && file.spelling);
+  EXPECT_EQ(file.unknown->bytes[0x41], 9);
+  EXPECT_EQ(file.unknown->bytes[0x42], -1);
+  EXPECT_EQ(file.unknown->token, 1);
+  EXPECT_FALSE(file.unknown->fused);
+  EXPECT_EQ(change_text(file.normalizer, "a b"), "_a_b");
+  EXPECT_EQ(change_text(file.spelling->changes, "_a"), " a");
+  EXPECT_TRUE(file.spelling->byte_tokens);
+  EXPECT_EQ(file.spelling->lead, WordSpelling::Lead::kSpace);
+}
+
+TEST_F(TokenizerFileTest, NamesWhatItDoesNotKnowOfAVocabularyOfCharacters) {
+  struct Case {
+    std::function<void(json&)> change;
+    const char* text;
+  };
+  const auto metaspace = [](const char* scheme) {
+    return json{{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", scheme}};
+  };
+  const std::vector<Case> cases{
+      {[](json& f) { f["decoder"] = nullptr; }, "has no \"decoder\""},
+      {[](json& f) { f["decoder"]["decoders"][1]["type"] = "CTC"; },
+       "field decoder.decoders[1] has type \"CTC\", which is not supported; known: Replace, ByteFallback, Fuse, Strip"},
+      {[](json& f) { f["decoder"]["decoders"].erase(2); }, "field decoder.decoders[2] is Strip out of place"},
+      {[](json& f) { f["decoder"]["decoders"][3]["stop"] = 1; }, "field decoder.decoders[3].stop is 1"},
+      {[](json& f) { f["decoder"]["decoders"][3]["content"] = "_"; }, "content is no space"},
+      {[](json& f) { f["normalizer"]["normalizers"][1]["pattern"] = {{"Regex", " +"}}; }, "is a regular expression"},
+      {[](json& f) { f["normalizer"]["normalizers"][1]["pattern"]["String"] = ""; }, "pattern is empty"},
+      {[](json& f) { f["model"]["unk_token"] = "<unk>"; }, "\"<unk>\", which is not in the vocabulary"},
+      {[&](json& f) { f["pre_tokenizer"] = metaspace("often"); }, "is \"often\", expected always, first or never"},
+      {[&](json& f) {
+         f["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {metaspace("first"), metaspace("first")}}};
+       },
+       "field pre_tokenizer.pretokenizers[1] is a Metaspace behind other steps"},
+  };
+  for (size_t i = 0; i < cases.size(); ++i) {
+    auto file = valid_file_of_characters();
+    cases[i].change(file);
+    const auto text = input_error_of([&] { read(file.dump()); });
+    EXPECT_NE(text.find(cases[i].text), std::string::npos) << i << ": " << text;
   }
 }
 

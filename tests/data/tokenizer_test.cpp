@@ -61,7 +61,7 @@ class TokenizerTest : public testing::Test {
 
 TEST_F(TokenizerTest, GivesTheIdsOfHuggingFacesTokenizers) {
   const auto files = golden_files();
-  ASSERT_GE(files.size(), 14u);
+  ASSERT_GE(files.size(), 19u);
   for (const auto& path : files) {
     const auto golden = json::parse(read_bytes(path));
     auto tokenizer = open(golden["tokenizer"]);
@@ -84,6 +84,7 @@ TEST_F(TokenizerTest, DecodesWhatItEncoded) {
     if (path.stem().string().find("removed") != std::string::npos) continue;  // the split itself drops text
     const auto golden = json::parse(read_bytes(path));
     auto tokenizer = open(golden["tokenizer"]);
+    if (golden.contains("decoded")) continue;
     for (const auto& text : golden["texts"]) {
       const auto ids = tokenizer.encode(text.get<std::string>());
       EXPECT_EQ(tokenizer.decode(ids), text.get<std::string>()) << path.stem();
@@ -91,6 +92,36 @@ TEST_F(TokenizerTest, DecodesWhatItEncoded) {
       for (const auto id : ids) num_bytes += tokenizer.num_bytes(id);
       EXPECT_EQ(num_bytes, static_cast<int64_t>(tokenizer.decode(ids, /*skip_special=*/true).size()));
     }
+  }
+}
+
+// A space was put before the text, and unknown characters are lost: as Hugging Face's decoders have it.
+TEST_F(TokenizerTest, DecodesCharactersLikeHuggingFacesTokenizers) {
+  int num_files = 0;
+  for (const auto& path : golden_files()) {
+    const auto golden = json::parse(read_bytes(path));
+    if (!golden.contains("decoded")) continue;
+    const auto tokenizer = open(golden["tokenizer"]);
+    for (size_t i = 0; i < golden["texts"].size(); ++i) {
+      EXPECT_EQ(tokenizer.decode(golden["ids"][i].get<std::vector<int64_t>>(), /*skip_special=*/true),
+                golden["decoded"][i].get<std::string>())
+          << path.stem() << " text " << i;
+    }
+    ++num_files;
+  }
+  EXPECT_EQ(num_files, 5);
+}
+
+TEST_F(TokenizerTest, TextThatContinuesOtherTextGetsNoMarkBeforeIt) {
+  for (const char* name : {"llama2", "mistral", "marks"}) {
+    const auto golden = json::parse(read_bytes(source_path(std::string("tests/data/golden/tokenizer_") + name + ".json")));
+    auto tokenizer = open(golden["tokenizer"]);
+    auto ids = tokenizer.encode("the router chooses");
+    const auto rest = tokenizer.encode(" experts for every token", {.continues = true});
+    ids.insert(ids.end(), rest.begin(), rest.end());
+    EXPECT_EQ(ids, tokenizer.encode("the router chooses experts for every token")) << name;
+    EXPECT_EQ(tokenizer.token_text(tokenizer.encode("the").front())[0], ' ') << name;
+    EXPECT_EQ(tokenizer.token_text(tokenizer.encode("the", {.continues = true}).front())[0], 't') << name;
   }
 }
 

@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 sys.path.insert(0, str(jobs.ROOT / "tests" / "data"))
 import make_tokenizer_golden as golden_maker  # noqa: E402
 
-KINDS = ("gpt2", "deepseek", "llama", "digits")
+KINDS = ("gpt2", "deepseek", "llama", "digits", "llama2", "mistral", "marks", "marks_fused")
 
 
 @pytest.fixture(scope="module")

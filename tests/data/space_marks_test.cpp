@@ -1,0 +1,27 @@
+#include "data/space_marks.h"
+
+#include <gtest/gtest.h>
+
+namespace granule {
+namespace {
+
+TEST(SpaceMarks, ChangesFollowOneAnother) {
+  const std::vector<TextChange> changes{{"", "_"}, {" ", "_"}, {"__", "="}};
+  EXPECT_EQ(change_text(changes, "a b"), "_a_b");
+  EXPECT_EQ(change_text(changes, " a   b "), "=a=_b_");
+  EXPECT_EQ(change_text(changes, "a b", /*with_prefix=*/false), "a_b");
+  EXPECT_EQ(change_text(changes, ""), "");
+  EXPECT_EQ(change_text({}, "a b"), "a b");
+}
+
+TEST(SpaceMarks, AMarkStandsBeforeTextThatHasNone) {
+  using Prefix = Metaspace::Prefix;
+  EXPECT_EQ(mark_spaces({"_", Prefix::kAlways}, "a b", false), "_a_b");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kAlways}, " a", false), "_a");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kFirst}, "a", true), "_a");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kFirst}, "a", false), "a");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kNever}, "a b", true), "a_b");
+}
+
+}  // namespace
+}  // namespace granule
