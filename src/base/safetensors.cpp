@@ -12,15 +12,20 @@ namespace granule {
 void write_safetensors_file(const std::string& path, const SafetensorsLayout& layout,
                             const std::function<void(const SafetensorsEntry&, WriteFile&)>& write_entry) {
   const auto temporary = join_text(path, ".tmp-", getpid());
-  WriteFile file(temporary);
-  file.append(layout.prefix());
-  for (const auto& entry : layout.entries()) {
-    write_entry(entry, file);
-    const auto expected = layout.prefix().size() + entry.end;
-    CHECK(file.size() == expected, entry.name, " ended at byte ", file.size(), ", expected ", expected);
+  try {
+    WriteFile file(temporary);
+    file.append(layout.prefix());
+    for (const auto& entry : layout.entries()) {
+      write_entry(entry, file);
+      const auto expected = layout.prefix().size() + entry.end;
+      CHECK(file.size() == expected, entry.name, " ended at byte ", file.size(), ", expected ", expected);
+    }
+    file.sync();
+    rename_durably(temporary, path);
+  } catch (...) {
+    unlink(temporary.c_str());
+    throw;
   }
-  file.sync();
-  rename_durably(temporary, path);
 }
 
 SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {

@@ -61,6 +61,13 @@ uint64_t HuggingFaceWriter::num_bytes(const StoredTensor& tensor) const {
   return static_cast<uint64_t>(c10::multiply_integers(tensor.shape)) * float_bytes(dtype_of(tensor));
 }
 
+std::vector<std::string> HuggingFaceWriter::file_names() const {
+  std::vector<std::string> names{kConfigJson};
+  if (num_shards() > 1) names.emplace_back(kShardIndex);
+  for (size_t i = 0; i < num_shards(); ++i) names.push_back(shard_name(i, num_shards()));
+  return names;
+}
+
 void HuggingFaceWriter::write_shard(const std::string& directory, size_t number) const {
   std::vector<SafetensorsEntry> entries;
   std::map<std::string, const StoredTensor*> by_name;

@@ -30,6 +30,8 @@ class HuggingFaceWriter {
                     const ParameterSource& source, ExportDetails details, uint64_t max_shard_bytes);
 
   size_t num_shards() const { return shards_.size(); }
+  /// Of all files that the two below write.
+  std::vector<std::string> file_names() const;
   /// Writes one file, whole or not at all. Throws OutputError.
   void write_shard(const std::string& directory, size_t number) const;
   /// Writes the index, if there are several shards, and then config.json: what makes the directory complete.

@@ -10,6 +10,8 @@
 #include "base/strict_json.h"
 #include "data/tokenizer.h"
 #include "interchange/hugging_face_writer.h"
+#include "train/checkpoint_directory.h"
+#include "train/export_directory.h"
 #include "train/run_directory.h"
 
 namespace granule {
@@ -59,11 +61,11 @@ TextEnds find_text_ends(const std::string& tokenizer_path) {
   return ends;
 }
 
-void make_empty_directory(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) throw OutputError(path, "make the directory", error.value());
-  if (!fs::is_empty(path)) throw InputError(path, "is not empty; give another directory");
+std::vector<std::string> files_of_export(const HuggingFaceWriter& writer) {
+  auto names = writer.file_names();
+  names.emplace_back(kTokenizerName);
+  names.insert(names.end(), kTokenizerSideFiles.begin(), kTokenizerSideFiles.end());
+  return names;
 }
 
 void write_generation_config(const std::string& directory, const TextEnds& ends) {
@@ -88,17 +90,21 @@ std::string export_model(const TrainedRun& run, const ExportOptions& options, Co
                                   .bos_token_id = ends.begin,
                                   .eos_token_id = ends.end},
                                  options.max_shard_bytes);
-  if (world.rank() == 0) make_empty_directory(options.directory);
+  std::optional<ExportDirectory> directory;
+  if (world.rank() == 0) {
+    directory.emplace(options.directory, files_of_export(writer));
+    if (!run.tokenizer.empty()) keep_tokenizer(run.tokenizer, options.directory);
+    write_generation_config(options.directory, ends);
+  }
   world.barrier();
   for (auto shard = static_cast<size_t>(world.rank()); shard < writer.num_shards();
        shard += static_cast<size_t>(world.size())) {
     writer.write_shard(options.directory, shard);
   }
   world.barrier();
-  if (world.rank() == 0) {
-    if (!run.tokenizer.empty()) keep_tokenizer(run.tokenizer, options.directory);
-    write_generation_config(options.directory, ends);
+  if (directory) {
     writer.write_config(options.directory);
+    directory->finish();
   }
   return architecture.model_type;
 }

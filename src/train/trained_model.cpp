@@ -1,10 +1,13 @@
 #include "train/trained_model.h"
 
+#include <filesystem>
+
 #include "base/check.h"
 #include "base/log.h"
 #include "comm/device.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
+#include "train/export_directory.h"
 #include "train/import_model.h"
 #include "train/run_directory.h"
 #include "train/run_parts.h"
@@ -51,6 +54,9 @@ ConfigDocument open_checkpoint(World& world, const std::string& path,
 
 TrainedRun open_trained_run(World& world, const std::string& path,
                             const std::vector<std::string>& overrides) {
+  if (std::filesystem::exists(path + "/" + kUnfinishedExport)) {
+    throw InputError(path, "holds an export that did not finish; export into it again");
+  }
   TrainedRun run;
   const auto all = with_own_layout(overrides);
   const auto document = is_hugging_face_directory(path) ? open_hugging_face(path, all, run)

@@ -2,7 +2,10 @@
 again, tensor by tensor. Models that Granule trained, loaded by transformers: the same loss and the same words."""
 import copy
 import json
+import resource
 import shutil
+import signal
+import subprocess
 
 import jobs
 import numpy as np
@@ -286,6 +289,35 @@ def test_files_beside_the_tokenizer_travel_along(directories, trained, tmp_path)
         assert (tmp_path / "out" / name).read_text() == text, name
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert (config["bos_token_id"], config["eos_token_id"]) == (7, 5)
+
+
+def fill_the_disk():
+    """No file may grow beyond what tokenizers and small tensors take."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
+
+
+def test_a_failed_export_is_no_model_and_is_done_again(runs, data, tmp_path):
+    out = tmp_path / "out"
+    export = ("export", runs["llama"], out, "--max-shard-size", "10KB")
+    job = subprocess.run(jobs.command(*export, ranks=None), env=jobs.environment(), preexec_fn=fill_the_disk,
+                         capture_output=True, text=True, timeout=jobs.PATIENCE_SECONDS)
+    assert job.returncode != 0 and "File too large" in job.stderr
+    assert (out / "unfinished_export").exists() and not (out / "config.json").exists()
+    assert "did not finish" in jobs.run("eval", out, "--data", data / "valid", ranks=None, code=3).stderr
+
+    (out / "notes.txt").write_text("mine")
+    error = jobs.run(*export, ranks=None, code=3).stderr
+    assert "but also notes.txt" in error
+    assert (out / "notes.txt").read_text() == "mine"
+    (out / "notes.txt").unlink()
+    (out / "model-00003-of-00099.safetensors.tmp-1").write_text("not listed")
+    assert "but also model-00003-of-00099" in jobs.run(*export, ranks=None, code=3).stderr
+    (out / "model-00003-of-00099.safetensors.tmp-1").unlink()
+
+    jobs.run("export", runs["llama"], out, ranks=2)
+    assert sorted(path.name for path in out.iterdir()) == ["config.json", "generation_config.json", "model.safetensors"]
+    assert evaluated(out, data) == evaluated(runs["llama"], data)
 
 
 def test_what_cannot_be_is_refused_with_its_reason(trained, runs, directories, tmp_path):
