@@ -15,6 +15,7 @@ RUNTIME_ENV="$(environment_dir runtime "$ROOT/scripts/requirements.txt")"
 PEERS_ENV="$(environment_dir peers "$ROOT/scripts/requirements-test.txt")"
 BUILD_DIR="$ROOT/build/cpu"
 CUDA_BUILD_DIR="$ROOT/build/cuda"
+FUZZ_DIR="$ROOT/build/fuzz"
 
 # mpirun refuses root and more ranks than cores unless told; tests and quickstart need both.
 if [ "$(id -u)" = 0 ]; then

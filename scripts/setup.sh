@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing and builds build/cpu/granule. With --tests also what the tests compare with and all tests;
-# with --cuda build/cuda/granule, which computes on GPUs, and its tests. Can be run again: does only what is missing.
+# with --cuda build/cuda/granule, which computes on GPUs, and its tests; with --fuzz the fuzz targets (scripts/fuzz.sh).
+# Can be run again: does only what is missing.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -9,6 +10,7 @@ packages=(
   openmpi-bin libopenmpi-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev libspdlog-dev
   libxxhash-dev libonig-dev libgtest-dev libgmock-dev libbenchmark-dev
 )
+[ "${1:-}" = --fuzz ] && packages+=(clang libclang-rt-dev)
 
 install_packages() {
   local missing=() package
@@ -58,6 +60,16 @@ build_cuda() {
   cmake --build --preset cuda --target granule gpu_test
 }
 
+build_fuzz() {
+  say "building $FUZZ_DIR"
+  cd "$ROOT"
+  cmake --preset fuzz -DGRANULE_LIBTORCH="$(torch_of "$RUNTIME_ENV")" >"$FUZZ_DIR.configure.log" 2>&1 || {
+    cat "$FUZZ_DIR.configure.log"
+    exit 1
+  }
+  cmake --build --preset fuzz
+}
+
 mkdir -p "$ROOT/build"
 install_packages
 make_environment "$RUNTIME_ENV" "$ROOT/scripts/requirements.txt" --no-deps
@@ -69,6 +81,9 @@ case "${1:-}" in
   --cuda)
     make_environment "$PEERS_ENV" "$ROOT/scripts/requirements-test.txt"
     build_cuda
+    ;;
+  --fuzz)
+    build_fuzz
     ;;
   *)
     build --target granule
