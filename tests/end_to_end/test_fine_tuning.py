@@ -5,7 +5,8 @@ import shutil
 
 import jobs
 import pytest
-from transformers import PreTrainedTokenizerFast
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast, Qwen2MoeConfig
 
 CHATS = [
     {"messages": [{"role": "user", "content": "What is two and two?"}, {"role": "assistant", "content": "Four."},
@@ -149,35 +150,102 @@ JINJA = {
 }
 
 
-@pytest.mark.parametrize("template", JINJA)
-def test_ids_are_those_of_transformers_chat_templates(template, base, tmp_path):
-    golden = json.loads((jobs.ROOT / "tests/data/golden/tokenizer_deepseek.json").read_text())["tokenizer"]
-    for number, name in enumerate(("<|im_start|>", "<|im_end|>")):
-        golden["added_tokens"].append({"id": 442 + number, "content": name, "single_word": False, "lstrip": False,
-                                       "rstrip": False, "normalized": False, "special": True})
-    (tmp_path / "tokenizer.json").write_text(json.dumps(golden))
-    special = {"bos_token": "<｜begin▁of▁sentence｜>", "eos_token": "<｜end▁of▁sentence｜>"}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(special))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"), **special)
+# By kind: bytes, and characters with marks for spaces in both forms.
+SPECIAL = {
+    "deepseek": {"bos_token": "<｜begin▁of▁sentence｜>", "eos_token": "<｜end▁of▁sentence｜>"},
+    "llama2": {"bos_token": "<s>", "eos_token": "</s>"},
+    "mistral": {"bos_token": "<s>", "eos_token": "</s>"},
+}
+MARKS = {"<|im_start|>": 470, "<|im_end|>": 471}
 
+
+def write_tokenizer(directory, kind):
+    golden = json.loads((jobs.ROOT / f"tests/data/golden/tokenizer_{kind}.json").read_text())["tokenizer"]
+    for name, number in MARKS.items():
+        golden["added_tokens"].append({"id": number, "content": name, "single_word": False, "lstrip": False,
+                                       "rstrip": False, "normalized": False, "special": True})
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "tokenizer.json").write_text(json.dumps(golden))
+    (directory / "tokenizer_config.json").write_text(json.dumps(SPECIAL[kind]))
+    return PreTrainedTokenizerFast(tokenizer_file=str(directory / "tokenizer.json"), **SPECIAL[kind])
+
+
+@pytest.mark.parametrize("kind", SPECIAL)
+@pytest.mark.parametrize("template", JINJA)
+def test_ids_are_those_of_transformers_chat_templates(template, kind, base, tmp_path):
+    tokenizer = write_tokenizer(tmp_path, kind)
     talks = [chat for chat in CHATS if "messages" in chat]
     config = write_config(tmp_path, write_chats(tmp_path / "train.jsonl", talks), base)
     rows = batch(config, f"data.tokenizer={tmp_path}/tokenizer.json", f"data.chat.template={template}",
-                 "data.chat.packing=false", "model.vocab_size=444", "train.num_train_epochs=1",
+                 "data.chat.packing=false", "model.vocab_size=472", "train.num_train_epochs=1",
                  "train.seq_length=400", f"train.global_batch_size={len(talks)}")
     expected = [tokenizer.apply_chat_template(chat["messages"], chat_template=JINJA[template], tokenize=True,
                                               return_dict=False) for chat in talks]
-    end = 443 if template == "chatml" else 1
+    end = MARKS["<|im_end|>"] if template == "chatml" else tokenizer.eos_token_id
     for ids in expected:  # what follows the last answer's end is of no use
         del ids[len(ids) - ids[::-1].index(end):]
     found = examples(rows)
     assert sorted(ids for ids, _ in found) == sorted(expected)
 
+    if kind != "deepseek":  # one token's text is not told from those beside it
+        return
     answers = [[message["content"] for message in chat["messages"] if message["role"] == "assistant"] for chat in talks]
     learned = ["".join(tokenizer.decode([token]) for token, counts in zip(ids, mask, strict=True) if counts)
                for ids, mask in found]
     mark, space = tokenizer.decode([end]), " " if template == "deepseek" else ""
     assert sorted(learned) == sorted("".join(space + answer + mark for answer in turns) for turns in answers)
+
+
+@torch.no_grad()
+def answer_loss(model, found):
+    """Each example alone: in a packed row none sees another."""
+    total, count = 0.0, 0
+    for ids, learned in found:
+        logits = model(torch.tensor([ids[:-1]])).logits[0].float()
+        losses = torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none")
+        total += losses[torch.tensor(learned[1:], dtype=torch.bool)].sum().item()
+        count += sum(learned[1:])
+    return total / count
+
+
+@pytest.mark.parametrize("kind", ["deepseek", "llama2"])
+def test_a_directory_of_hugging_face_is_tuned_and_given_back(kind, chats, tmp_path):
+    source = tmp_path / "source"
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(Qwen2MoeConfig(
+        vocab_size=472, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=128, initializer_range=0.1, intermediate_size=48, moe_intermediate_size=16,
+        num_experts=8, num_experts_per_tok=3, shared_expert_intermediate_size=32, bos_token_id=None,
+        eos_token_id=None)).float().eval()
+    for name, values in model.state_dict().items():
+        if name.endswith("shared_expert_gate.weight"):  # Granule's shared experts are always on
+            values.zero_()
+    model.save_pretrained(source)
+    write_tokenizer(source, kind)
+    # The config is written by hand in life; its model section is that of an import.
+    jobs.run("import", source, tmp_path / "imported", ranks=None)
+    run = tmp_path / "run"
+    config = (tmp_path / "imported" / "config.yaml", f"run_dir={run}", f"checkpoint.load={source}",
+              "checkpoint.finetune=true", f"data.train=[{chats}]", "train.global_batch_size=16",
+              "train.micro_batch_size=4", "train.num_train_epochs=3", "checkpoint.save_interval=1",
+              "logger.log_interval=1", "logger.tensorboard=false", "optimizer.lr=1e-2")
+    job = jobs.run("train", *config, *SFT, ranks=None)
+    assert f"{len(CHATS)} conversations" in job.stderr
+    losses = jobs.metrics(run)
+    assert len(losses) == 3, "an epoch is a step"
+    found = examples(batch(*config))
+    assert len(found) == len(CHATS)
+    assert losses[1] == pytest.approx(answer_loss(model, found), rel=1e-4)
+    assert losses[3] < losses[2] < losses[1]
+
+    jobs.run("export", run / "checkpoints" / "step-0000002", tmp_path / "out", "--to", "qwen2_moe", ranks=None)
+    tuned_model = AutoModelForCausalLM.from_pretrained(tmp_path / "out").float().eval()
+    assert losses[3] == pytest.approx(answer_loss(tuned_model, found), rel=1e-4)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (tmp_path / "out" / name).read_text() == (source / name).read_text()
+    text = "What is two and two?"
+    assert AutoTokenizer.from_pretrained(tmp_path / "out")(text).input_ids == json.loads(
+        jobs.run("inspect", "tokens", run / "tokenizer.json", "--template", ranks=None, stdin=text).stdout)["ids"]
 
 
 def refused(config, *overrides, code):
