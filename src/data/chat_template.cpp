@@ -94,7 +94,7 @@ class ChatTemplate::Writer {
         case Part::Kind::kTokens:
           flush();
           append(part.ids);
-          continues_ &= part.ids.empty();
+          if (!part.ids.empty()) before_ = TextBefore::kToken;
           break;
       }
     }
@@ -108,8 +108,8 @@ class ChatTemplate::Writer {
  private:
   void flush() {
     if (text_.empty()) return;
-    append(tokenizer_.encode(text_, {.with_special = false, .continues = continues_}));
-    continues_ = true;
+    append(tokenizer_.encode(text_, {.with_special = false, .before = before_}));
+    before_ = TextBefore::kText;
     text_.clear();
   }
   void append(const std::vector<int64_t>& ids) {
@@ -121,7 +121,7 @@ class ChatTemplate::Writer {
   TemplatedChat chat_;
   std::string text_;
   bool learned_ = false;
-  bool continues_ = false;  // the last id is of text
+  TextBefore before_ = TextBefore::kNothing;
 };
 
 ChatTemplate::ChatTemplate(const ChatConfig& config, Tokenizer& tokenizer) : tokenizer_(tokenizer) {

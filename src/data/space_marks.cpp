@@ -29,9 +29,11 @@ std::string change_text(const std::vector<TextChange>& changes, std::string_view
   return changed;
 }
 
-std::string mark_spaces(const Metaspace& metaspace, std::string_view text, bool first) {
-  auto marked = replace_all(text, " ", metaspace.mark);
-  const bool wanted = metaspace.prefix == Metaspace::Prefix::kAlways || (metaspace.prefix == Metaspace::Prefix::kFirst && first);
+std::string mark_spaces(const Metaspace& metaspace, std::string_view part, TextBefore before) {
+  using Prefix = Metaspace::Prefix;
+  auto marked = replace_all(part, " ", metaspace.mark);
+  const bool wanted = (metaspace.prefix == Prefix::kAlways && before != TextBefore::kText) ||
+                      (metaspace.prefix == Prefix::kFirst && before == TextBefore::kNothing);
   if (wanted && !marked.starts_with(metaspace.mark)) marked.insert(0, metaspace.mark);
   return marked;
 }

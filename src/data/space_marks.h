@@ -25,7 +25,10 @@ struct Metaspace {
   Prefix prefix = Prefix::kAlways;  ///< before which parts of a text a mark is put, unless there is one
 };
 
-/// The text with its spaces marked; `first` tells that it begins the whole text.
-std::string mark_spaces(const Metaspace& metaspace, std::string_view text, bool first);
+/// What stands before a part of a text.
+enum class TextBefore { kNothing, kToken, kText };
+
+/// The part with its spaces marked; one that goes on from text gets no mark before it.
+std::string mark_spaces(const Metaspace& metaspace, std::string_view part, TextBefore before);
 
 }  // namespace granule

@@ -101,7 +101,8 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
       if (part.id >= 0)
         ids.push_back(part.id);
       else
-        encode_part(part.text, part.text.data() == valid.data(), options, ids);
+        encode_part(part.text, part.text.data() == valid.data() ? options.before : TextBefore::kToken,
+                    options.with_special, ids);
     }
   } catch (const std::runtime_error& error) {
     throw InputError(path_, "cannot split this text: ", error.what());
@@ -112,25 +113,18 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
   return ids;
 }
 
-// `text` is what stands between added tokens that are not normalized; `first`: at the beginning.
-void Tokenizer::encode_part(std::string_view text, bool first, const EncodeOptions& options,
-                            std::vector<int64_t>& ids) {
-  const bool continues = first && options.continues;
-  const auto normalized = change_text(normalizer_, text, !continues);
-  for (const auto& part : added_.split_normalized(normalized, options.with_special)) {
+// `text` is what stands between added tokens that are not normalized.
+void Tokenizer::encode_part(std::string_view text, TextBefore before, bool with_special, std::vector<int64_t>& ids) {
+  const auto normalized = change_text(normalizer_, text, before != TextBefore::kText);
+  for (const auto& part : added_.split_normalized(normalized, with_special)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
       continue;
     }
     const bool begins = part.text.data() == normalized.data();
-    std::string marked;
-    auto pieces_of = part.text;
-    if (metaspace_) {
-      marked = mark_spaces(continues && begins ? Metaspace{metaspace_->mark, Metaspace::Prefix::kNever} : *metaspace_,
-                           part.text, first && begins);
-      pieces_of = marked;
-    }
-    for (const auto piece : pre_tokenize(steps_, pieces_of)) encoder_.encode(piece, ids);
+    const auto marked = metaspace_ ? mark_spaces(*metaspace_, part.text, begins ? before : TextBefore::kToken)
+                                   : std::string(part.text);
+    for (const auto piece : pre_tokenize(steps_, marked)) encoder_.encode(piece, ids);
   }
 }
 

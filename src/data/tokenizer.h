@@ -19,7 +19,8 @@ struct EncodeOptions {
   bool with_template = false;  ///< add what the post-processor adds: usually the token that begins a text
   bool with_special =
       true;  ///< names of special tokens in the text become those tokens; false: they are text
-  bool continues = false;  ///< goes on from other text: nothing is put before it to mark its beginning
+  /// What stands before the text, if it is only a part of one: says whether a space is put before it.
+  TextBefore before = TextBefore::kNothing;
 };
 
 class Tokenizer {
@@ -66,7 +67,7 @@ class Tokenizer {
  private:
   Tokenizer(const std::string& path, TokenizerFile file);
   void fill_texts(const TokenizerFile& file);
-  void encode_part(std::string_view text, bool first, const EncodeOptions& options, std::vector<int64_t>& ids);
+  void encode_part(std::string_view text, TextBefore before, bool with_special, std::vector<int64_t>& ids);
 
   std::string path_;
   AddedTokens added_;

@@ -16,11 +16,12 @@ TEST(SpaceMarks, ChangesFollowOneAnother) {
 
 TEST(SpaceMarks, AMarkStandsBeforeTextThatHasNone) {
   using Prefix = Metaspace::Prefix;
-  EXPECT_EQ(mark_spaces({"_", Prefix::kAlways}, "a b", false), "_a_b");
-  EXPECT_EQ(mark_spaces({"_", Prefix::kAlways}, " a", false), "_a");
-  EXPECT_EQ(mark_spaces({"_", Prefix::kFirst}, "a", true), "_a");
-  EXPECT_EQ(mark_spaces({"_", Prefix::kFirst}, "a", false), "a");
-  EXPECT_EQ(mark_spaces({"_", Prefix::kNever}, "a b", true), "a_b");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kAlways}, "a b", TextBefore::kToken), "_a_b");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kAlways}, " a", TextBefore::kToken), "_a");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kAlways}, "a", TextBefore::kText), "a");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kFirst}, "a", TextBefore::kNothing), "_a");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kFirst}, "a", TextBefore::kToken), "a");
+  EXPECT_EQ(mark_spaces({"_", Prefix::kNever}, "a b", TextBefore::kNothing), "a_b");
 }
 
 }  // namespace

@@ -117,11 +117,11 @@ TEST_F(TokenizerTest, TextThatContinuesOtherTextGetsNoMarkBeforeIt) {
     const auto golden = json::parse(read_bytes(source_path(std::string("tests/data/golden/tokenizer_") + name + ".json")));
     auto tokenizer = open(golden["tokenizer"]);
     auto ids = tokenizer.encode("the router chooses");
-    const auto rest = tokenizer.encode(" experts for every token", {.continues = true});
+    const auto rest = tokenizer.encode(" experts for every token", {.before = TextBefore::kText});
     ids.insert(ids.end(), rest.begin(), rest.end());
     EXPECT_EQ(ids, tokenizer.encode("the router chooses experts for every token")) << name;
     EXPECT_EQ(tokenizer.token_text(tokenizer.encode("the").front())[0], ' ') << name;
-    EXPECT_EQ(tokenizer.token_text(tokenizer.encode("the", {.continues = true}).front())[0], 't') << name;
+    EXPECT_EQ(tokenizer.token_text(tokenizer.encode("the", {.before = TextBefore::kText}).front())[0], 't') << name;
   }
 }
 

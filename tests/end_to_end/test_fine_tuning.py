@@ -156,17 +156,19 @@ SPECIAL = {
     "llama2": {"bos_token": "<s>", "eos_token": "</s>"},
     "mistral": {"bos_token": "<s>", "eos_token": "</s>"},
 }
-MARKS = {"<|im_start|>": 470, "<|im_end|>": 471}
+MARKS = ("<|im_start|>", "<|im_end|>")
 
 
 def write_tokenizer(directory, kind):
     golden = json.loads((jobs.ROOT / f"tests/data/golden/tokenizer_{kind}.json").read_text())["tokenizer"]
-    for name, number in MARKS.items():
-        golden["added_tokens"].append({"id": number, "content": name, "single_word": False, "lstrip": False,
+    for name in MARKS:
+        largest = max([*golden["model"]["vocab"].values(), *(token["id"] for token in golden["added_tokens"])])
+        golden["added_tokens"].append({"id": largest + 1, "content": name, "single_word": False, "lstrip": False,
                                        "rstrip": False, "normalized": False, "special": True})
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "tokenizer.json").write_text(json.dumps(golden))
-    (directory / "tokenizer_config.json").write_text(json.dumps(SPECIAL[kind]))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", **SPECIAL[kind]}
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
     return PreTrainedTokenizerFast(tokenizer_file=str(directory / "tokenizer.json"), **SPECIAL[kind])
 
 
@@ -181,7 +183,7 @@ def test_ids_are_those_of_transformers_chat_templates(template, kind, base, tmp_
                  "train.seq_length=400", f"train.global_batch_size={len(talks)}")
     expected = [tokenizer.apply_chat_template(chat["messages"], chat_template=JINJA[template], tokenize=True,
                                               return_dict=False) for chat in talks]
-    end = MARKS["<|im_end|>"] if template == "chatml" else tokenizer.eos_token_id
+    end = tokenizer.convert_tokens_to_ids("<|im_end|>") if template == "chatml" else tokenizer.eos_token_id
     for ids in expected:  # what follows the last answer's end is of no use
         del ids[len(ids) - ids[::-1].index(end):]
     found = examples(rows)
@@ -226,13 +228,16 @@ def test_a_directory_of_hugging_face_is_tuned_and_given_back(kind, chats, tmp_pa
     jobs.run("import", source, tmp_path / "imported", ranks=None)
     run = tmp_path / "run"
     config = (tmp_path / "imported" / "config.yaml", f"run_dir={run}", f"checkpoint.load={source}",
-              "checkpoint.finetune=true", f"data.train=[{chats}]", "train.global_batch_size=16",
-              "train.micro_batch_size=4", "train.num_train_epochs=3", "checkpoint.save_interval=1",
-              "logger.log_interval=1", "logger.tensorboard=false", "optimizer.lr=1e-2")
-    job = jobs.run("train", *config, *SFT, ranks=None)
-    assert f"{len(CHATS)} conversations" in job.stderr
+              "checkpoint.finetune=true", f"data.train=[{chats}]", "train.micro_batch_size=2",
+              "train.num_train_epochs=3", "checkpoint.save_interval=1", "logger.log_interval=1",
+              "logger.tensorboard=false", "optimizer.lr=1e-2")
+    counted = jobs.run("inspect", "batch", *config, "--step=0", *SFT, ranks=None).stderr
+    rows = int(counted.split(" rows of 129 tokens")[0].split()[-1])
+    assert rows < len(CHATS)
+    config += (f"train.global_batch_size={rows}",)  # an epoch is a step
+    jobs.run("train", *config, *SFT, ranks=None)
     losses = jobs.metrics(run)
-    assert len(losses) == 3, "an epoch is a step"
+    assert len(losses) == 3
     found = examples(batch(*config))
     assert len(found) == len(CHATS)
     assert losses[1] == pytest.approx(answer_loss(model, found), rel=1e-4)
