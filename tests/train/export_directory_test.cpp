@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <set>
 
 #include "comm/loopback_communicator.h"
+#include "interchange/hugging_face_directory.h"
 #include "interchange/hugging_face_tensors.h"
 #include "tests/support/interchange_models.h"
 #include "tests/support/token_files.h"
