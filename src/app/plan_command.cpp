@@ -35,7 +35,7 @@ Plan plan_file(const std::string& path, const PlanArguments& arguments, const Ha
     layout.pipeline = arguments.pipeline;
     if (arguments.ranks == 0) layout.ranks *= arguments.pipeline;
   }
-  return make_plan(config, measure_cost(config.model, config.train.seq_length), layout, hardware);
+  return make_plan(config, measure_cost(config.model, config.train.seq_length, config.lora), layout, hardware);
 }
 
 std::string compare(const PlanArguments& arguments, const HardwareConfig& hardware) {

@@ -15,6 +15,7 @@
 #include "comm/device.h"
 #include "comm/mesh.h"
 #include "model/moe.h"
+#include "ops/expert_mlp.h"
 
 namespace granule {
 

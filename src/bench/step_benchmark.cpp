@@ -66,7 +66,7 @@ StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm
   const auto built = build_model(config, mesh.expert(), device);
   auto& model = *built;
   model.initialize(static_cast<uint64_t>(config.rng.seed));
-  Optimizer optimizer(model.placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()},
+  Optimizer optimizer(trained_parameters(model.placed_parameters()), {mesh.world(), mesh.replica(), mesh.data()},
                       config.optimizer);
   TrainStep step(model, optimizer, mesh.replica(), config.train.micro_batch_size,
                  config.train.recompute_granularity == "full");

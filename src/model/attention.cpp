@@ -17,28 +17,30 @@ Attention::Attention(const ModelConfig& config, at::TensorOptions options)
   output_ = register_module("o_proj", std::make_shared<Linear>(query_size, config.hidden_size, options));
 }
 
-at::Tensor Attention::forward(const at::Tensor& x_TD, const SequenceLayout& layout) const {
-  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, layout);
+at::Tensor Attention::forward(const at::Tensor& x_TD, const ForwardContext& context) const {
+  const auto& layout = context.layout;
+  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, layout, context.place);
   const auto mixed_BSHd = causal_attention(query_BSHd, key_BSGd, value_BSGd, layout.segment_BS);
-  return output_->forward(mixed_BSHd.reshape({layout.num_tokens(), -1}));
+  return output_->forward(mixed_BSHd.reshape({layout.num_tokens(), -1}), context.place);
 }
 
 at::Tensor Attention::forward_cached(const at::Tensor& x_TD, const CacheStep& step, int64_t layer,
                                      GenerationCache& cache) const {
-  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, step.layout);
+  const auto [query_BSHd, key_BSGd, value_BSGd] = project(x_TD, step.layout, {});
   const auto all = cache.append(layer, step, key_BSGd, value_BSGd);
   const auto mixed_BSHd = cached_attention(query_BSHd, all.key_RPGd, all.value_RPGd, step.sees_B1SP);
   return output_->forward(mixed_BSHd.reshape({step.layout.num_tokens(), -1}));
 }
 
-Attention::Heads Attention::project(const at::Tensor& x_TD, const SequenceLayout& layout) const {
+Attention::Heads Attention::project(const at::Tensor& x_TD, const SequenceLayout& layout,
+                                    const std::optional<BatchPlace>& place) const {
   const auto by_head = [&](const at::Tensor& projected) {
     return projected.view({layout.batch, layout.length, -1, head_dim_});
   };
   const auto& table = rotary_for(layout, x_TD.device());
-  return {apply_rotary(by_head(query_->forward(x_TD)), layout.position_BS, table),
-          apply_rotary(by_head(key_->forward(x_TD)), layout.position_BS, table),
-          by_head(value_->forward(x_TD))};
+  return {apply_rotary(by_head(query_->forward(x_TD, place)), layout.position_BS, table),
+          apply_rotary(by_head(key_->forward(x_TD, place)), layout.position_BS, table),
+          by_head(value_->forward(x_TD, place))};
 }
 
 const RotaryTable& Attention::rotary_for(const SequenceLayout& layout, at::Device device) const {

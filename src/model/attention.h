@@ -18,7 +18,7 @@ class Attention : public torch::nn::Module {
  public:
   Attention(const ModelConfig& config, at::TensorOptions options);
 
-  at::Tensor forward(const at::Tensor& x_TD, const SequenceLayout& layout) const;
+  at::Tensor forward(const at::Tensor& x_TD, const ForwardContext& context) const;
   /// Without gradients: the tokens of `step` follow those in layer `layer` of `cache`, which takes them in.
   at::Tensor forward_cached(const at::Tensor& x_TD, const CacheStep& step, int64_t layer,
                             GenerationCache& cache) const;
@@ -27,7 +27,8 @@ class Attention : public torch::nn::Module {
   struct Heads {
     at::Tensor query_BSHd, key_BSGd, value_BSGd;
   };
-  Heads project(const at::Tensor& x_TD, const SequenceLayout& layout) const;
+  Heads project(const at::Tensor& x_TD, const SequenceLayout& layout,
+                const std::optional<BatchPlace>& place) const;
   /// cos and sin up to the layout's last position; made again when a longer sequence comes.
   const RotaryTable& rotary_for(const SequenceLayout& layout, at::Device device) const;
 

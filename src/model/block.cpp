@@ -23,7 +23,7 @@ Block::Block(const ModelConfig& config, int64_t layer, Communicator& expert_grou
 
 MoeOutput Block::forward(const at::Tensor& x_TD, const ForwardContext& context,
                          const RoutingDecision& replay) const {
-  const auto h_TD = x_TD + attention_->forward(attention_norm_->forward(x_TD), context.layout);
+  const auto h_TD = x_TD + attention_->forward(attention_norm_->forward(x_TD), context);
   return transform(h_TD, context, replay);
 }
 
@@ -37,7 +37,8 @@ MoeOutput Block::transform(const at::Tensor& x_TD, const ForwardContext& context
                            const RoutingDecision& replay) const {
   const auto normed_TD = transform_norm_->forward(x_TD);
   auto output =
-      moe_ ? moe_->forward(normed_TD, context, replay) : MoeOutput{dense_->forward(normed_TD), {}, {}};
+      moe_ ? moe_->forward(normed_TD, context, replay)
+           : MoeOutput{dense_->forward(normed_TD, context.place), {}, {}};
   output.y_TD = x_TD + output.y_TD;
   return output;
 }

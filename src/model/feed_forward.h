@@ -1,11 +1,16 @@
 #pragma once
 // SwiGLU feed-forward: a stack of e MLPs over rows sorted by expert. The dense layer's feed-forward and the shared
-// experts (one MLP of their joint width) are stacks of one that every token uses.
+// experts (one MLP of their joint width) are stacks of one that every token uses. Its matrices may have adapters.
 
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
-#include "ops/expert_mlp.h"
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "model/lora.h"
+#include "ops/row_order.h"
 
 namespace granule {
 
@@ -15,12 +20,18 @@ class FeedForward : public torch::nn::Module {
   FeedForward(int64_t num_experts, int64_t hidden_size, int64_t inner_size, at::TensorOptions options);
 
   /// Row n of the result is expert g's output for x_TD[order.source_N[n]], g being the row's group.
-  at::Tensor forward(const at::Tensor& x_TD, const RowOrder& order) const;
+  /// In training the micro-batch stands at `place`.
+  at::Tensor forward(const at::Tensor& x_TD, const RowOrder& order, const std::optional<BatchPlace>& place) const;
   /// A stack of one: every row, in its own place.
-  at::Tensor forward(const at::Tensor& x_TD) const;
+  at::Tensor forward(const at::Tensor& x_TD, const std::optional<BatchPlace>& place) const;
 
  private:
-  ExpertWeights weights_;
+  bool is_adapted() const;
+  /// The same of rows already in order, matrix by matrix: adapters add to what comes before the activation.
+  at::Tensor adapted(const at::Tensor& x_ND, const std::vector<int64_t>& end_G,
+                     const std::optional<BatchPlace>& place) const;
+
+  std::shared_ptr<AdaptableMatrix> gate_, up_, down_;
 };
 
 }  // namespace granule

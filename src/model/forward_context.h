@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace granule {
@@ -63,6 +64,12 @@ struct RoutingIntervention {
   bool reroutes() const { return num_disabled > 0 || num_chosen > 0; }
 };
 
+/// Where in a run a micro-batch stands: what dropout is drawn from.
+struct BatchPlace {
+  int64_t step = 0;
+  int64_t first_token = 0;  ///< number of its first token within the global batch
+};
+
 struct ForwardContext {
   SequenceLayout layout;
   /// Weight of one sequence in a balance loss over sequences, 1 / sequences of the global batch, and of one
@@ -79,6 +86,8 @@ struct ForwardContext {
   RoutingIntervention intervention;
   /// If set, every router appends its whole decision, layer by layer.
   std::vector<Routing>* routings = nullptr;
+  /// In training alone: without it nothing is dropped.
+  std::optional<BatchPlace> place = {};
 };
 
 }  // namespace granule

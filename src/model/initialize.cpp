@@ -3,8 +3,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <cmath>
+
 #include "base/check.h"
 #include "base/random.h"
+#include "model/lora.h"
 
 namespace granule {
 
@@ -36,16 +39,21 @@ std::vector<ParameterPiece> pieces_of(const std::string& name, const at::Tensor&
   return pieces;
 }
 
-at::Tensor first_values(const ParameterPiece& piece, uint64_t seed, double std) {
+at::Tensor first_values(const ParameterPiece& piece, uint64_t seed, double deviation) {
   int64_t count = 1;
   for (const auto size : piece.shape) count *= size;
   if (is_norm(piece.name)) return at::ones({count});
+  if (piece.name.ends_with(kLoraB)) return at::zeros({count});
+  const bool is_lora_a = piece.name.ends_with(kLoraA);
+  const double bound = 1 / std::sqrt(static_cast<double>(piece.shape.back()));
   auto values = at::empty({count});
   auto* value = values.data_ptr<float>();
   const RandomStream stream(seed, piece.name);
   at::parallel_for(0, count, 1 << 14, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      value[i] = static_cast<float>(std * stream.normal(static_cast<uint64_t>(i)));
+      const auto index = static_cast<uint64_t>(i);
+      value[i] = static_cast<float>(is_lora_a ? bound * (2 * stream.uniform(index) - 1)
+                                              : deviation * stream.normal(index));
     }
   });
   return values;

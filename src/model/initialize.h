@@ -14,7 +14,8 @@ namespace granule {
 /// of one outside `experts` is one piece [F, D].
 std::vector<PlacedParameter> place_parameters(const torch::nn::Module& model, int64_t first_local_expert);
 
-/// Norms 1, all else normal with standard deviation `std`; what no gradient moves keeps the value it was made
+/// Norms 1, adapters as PEFT has them (A uniform in +-1/sqrt(in), B 0), all else normal with standard deviation
+/// `std`; what no gradient moves keeps the value it was made
 /// with; a value depends on (seed, piece name, element) alone and is rounded from fp32 (so that bf16
 /// parameters start from the rounded fp32 ones).
 void initialize_parameters(const std::vector<PlacedParameter>& parameters, uint64_t seed, double std);

@@ -1,19 +1,16 @@
 #pragma once
-// A linear map without bias, weight in [out, in] layout.
+// A linear map without bias, weight in [out, in] layout; it may have an adapter.
 
 #include <ATen/core/Tensor.h>
-#include <torch/nn/module.h>
+#include "model/lora.h"
 
 namespace granule {
 
-class Linear : public torch::nn::Module {
+class Linear : public AdaptableMatrix {
  public:
   Linear(int64_t in, int64_t out, at::TensorOptions options);
-  at::Tensor forward(const at::Tensor& x) const;
-  const at::Tensor& weight() const { return weight_; }
-
- private:
-  at::Tensor weight_;
+  /// `x_TI` are the tokens of a micro-batch, which stands at `place` in training.
+  at::Tensor forward(const at::Tensor& x_TI, const std::optional<BatchPlace>& place = {}) const;
 };
 
 }  // namespace granule

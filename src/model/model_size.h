@@ -18,11 +18,17 @@ struct ModelSize {
   int64_t router = 0;
   int64_t norm = 0;
   int64_t routed_activated = 0;  ///< of `routed`, what one token uses
+  int64_t adapters = 0;          ///< LoRA adapters, no part of `total`, outside routed experts
+  int64_t routed_adapters = 0;   ///< those of all routed experts
+  int64_t adapters_activated = 0;  ///< of both, what one token uses
 
   /// The matrix that logits are made with.
   int64_t logits_matrix() const { return head > 0 ? head : embedding; }
   int64_t without_routed() const { return embedding + head + attention + dense + shared + router + norm; }
   int64_t total() const { return without_routed() + routed; }
+  /// Adapters if there are any, else everything.
+  int64_t trained() const { return is_adapted() ? adapters + routed_adapters : total(); }
+  bool is_adapted() const { return adapters + routed_adapters > 0; }
   /// What a token uses, both embeddings counted.
   int64_t activated() const { return without_routed() + routed_activated; }
 };
@@ -32,7 +38,8 @@ struct ModelSize {
 ModelSize measure_size(const Transformer& model);
 
 /// Forward and backward FLOPs of one token in a sequence of `seq_length`, Megatron's convention: 6 per
-/// activated matrix parameter (without the input embedding) and causal attention counted once.
+/// activated matrix parameter (without the input embedding) and causal attention counted once. Beside
+/// adapters matrices have no gradient: 4.
 double training_flops_per_token(const ModelConfig& config, const ModelSize& size, int64_t seq_length);
 
 }  // namespace granule

@@ -33,7 +33,7 @@ MoeOutput Moe::forward(const at::Tensor& x_TD, const ForwardContext& context,
   MoeOutput output;
   if (router_) {
     const auto routing = route(x_TD, context, replay.chosen_TK);
-    output.y_TD = routed_experts(x_TD, routing);
+    output.y_TD = routed_experts(x_TD, routing, context.place);
     output.decision = {routing.chosen_TK,
                        replay.count_sC.defined() ? replay.count_sC : balance_counts(routing, context)};
     const auto losses = balance_losses(balance_, routing_, routing, context, output.decision.count_sC);
@@ -43,7 +43,7 @@ MoeOutput Moe::forward(const at::Tensor& x_TD, const ForwardContext& context,
     if (context.routings != nullptr) context.routings->push_back(routing);
   }
   if (shared_ && (context.intervention.shared_experts || !router_)) {
-    const auto shared_TD = shared_->forward(x_TD);
+    const auto shared_TD = shared_->forward(x_TD, context.place);
     output.y_TD = output.y_TD.defined() ? output.y_TD + shared_TD : shared_TD;
   }
   return output;
@@ -55,10 +55,11 @@ Routing Moe::route(const at::Tensor& x_TD, const ForwardContext& context, const 
   return router_->route(x_TD, context.layout, changed_choice(routing, context.intervention));
 }
 
-at::Tensor Moe::routed_experts(const at::Tensor& x_TD, const Routing& routing) const {
+at::Tensor Moe::routed_experts(const at::Tensor& x_TD, const Routing& routing,
+                               const std::optional<BatchPlace>& place) const {
   const auto plan = dispatcher_->plan(routing.expert_TK);
   const auto x_RD = dispatcher_->dispatch(x_TD, plan);
-  const auto y_RD = experts_->forward(x_RD, plan.by_local_expert);
+  const auto y_RD = experts_->forward(x_RD, plan.by_local_expert, place);
   return dispatcher_->combine(y_RD, plan, routing.gate_TK);
 }
 

@@ -45,7 +45,8 @@ class Moe : public torch::nn::Module {
 
  private:
   Routing route(const at::Tensor& x_TD, const ForwardContext& context, const at::Tensor& chosen_TK) const;
-  at::Tensor routed_experts(const at::Tensor& x_TD, const Routing& routing) const;
+  at::Tensor routed_experts(const at::Tensor& x_TD, const Routing& routing,
+                            const std::optional<BatchPlace>& place) const;
   at::Tensor balance_counts(const Routing& routing, const ForwardContext& context) const;
 
   const RouterConfig routing_;

@@ -56,7 +56,9 @@ class RecomputedBlock : public torch::autograd::Function<RecomputedBlock> {
 
 MoeOutput recomputed_forward(const Block& block, const at::Tensor& x_TD, const ForwardContext& context) {
   RoutingDecision decision;
-  const auto results = RecomputedBlock::apply(x_TD, &block, &context, &decision);
+  // Autograd knows the block by its input alone, which needs no gradient behind a frozen embedding.
+  const auto input_TD = x_TD.requires_grad() ? x_TD : x_TD.detach().requires_grad_();
+  const auto results = RecomputedBlock::apply(input_TD, &block, &context, &decision);
   return {results[0], results[1].numel() > 0 ? results[1] : at::Tensor(), decision};
 }
 

@@ -107,6 +107,11 @@ std::vector<PlacedParameter> Transformer::placed_parameters() const {
   return place_parameters(*this, first_local_expert_);
 }
 
+void Transformer::adapt(const LoraConfig& lora, uint64_t seed) {
+  add_adapters(*this, lora, seed);
+  config_.router.moe_router_bias_update_rate = 0;
+}
+
 void Transformer::initialize(uint64_t seed) {
   const auto parameters = placed_parameters();
   initialize_parameters(parameters, seed, config_.initializer_range);

@@ -1,13 +1,17 @@
 #include "train/checkpoint_summary.h"
 
+#include <algorithm>
+#include <filesystem>
 #include <iomanip>
 #include <map>
 #include <sstream>
 
 #include "base/hash.h"
 #include "base/text.h"
+#include "model/lora.h"
 #include "train/checkpoint.h"
 #include "train/checkpoint_directory.h"
+#include "train/run_config.h"
 
 namespace granule {
 
@@ -47,6 +51,16 @@ void print_parameters(const CheckpointManifest& manifest, std::ostream& out) {
   }
 }
 
+// Of a LoRA run: to which model the adapters belong.
+void print_base(const Checkpoint& checkpoint, std::ostream& out) {
+  if (std::ranges::none_of(checkpoint.parameter_names(), is_adapter)) return;
+  RunConfig config;
+  ConfigDocument(checkpoint.path() + "/" + kConfigName, {}).read_into<RunConfig>(config);
+  out << "  LoRA adapters of rank " << config.lora.rank << ", alpha " << config.lora.alpha << ", on "
+      << join(config.lora.target_modules, ", ") << "\n  of the model in " << config.checkpoint.load
+      << (std::filesystem::exists(config.checkpoint.load) ? "" : ", which is GONE") << "\n";
+}
+
 // What is wrong with the file; empty if nothing is.
 std::string damage_of(const Checkpoint& checkpoint, size_t index) {
   try {
@@ -69,6 +83,7 @@ CheckpointSummary summarize_checkpoint(const std::string& path, bool verify) {
   std::ostringstream out;
   out << checkpoint.path() << "\n";
   print_state(manifest, out);
+  print_base(checkpoint, out);
   print_parameters(manifest, out);
   uint64_t bytes = 0;
   for (const auto& file : manifest.files) bytes += file.bytes;

@@ -26,6 +26,7 @@ RunConfig load_config_to_plan(const std::string& path, const std::vector<std::st
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config, [](const RunConfig& read) {
     read.model.check();
+    read.lora.check();
     read.optimizer.check();
     read.scheduler.check(read.train.train_iters);
   });

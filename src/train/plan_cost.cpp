@@ -10,9 +10,11 @@ namespace granule {
 
 namespace {
 
-ModelSize size_on_meta_device(const ModelConfig& config) {
+ModelSize size_on_meta_device(const ModelConfig& config, const LoraConfig& lora) {
   LoopbackCommunicator alone("plan", std::make_shared<CollectiveLog>());
-  return measure_size(Transformer(config, alone, at::kBFloat16, at::kMeta));
+  Transformer model(config, alone, at::kBFloat16, at::kMeta);
+  if (lora.is_on()) model.adapt(lora, /*seed=*/0);
+  return measure_size(model);
 }
 
 // Parameters in the rows of learned routers that a token's gates come from, over all layers.
@@ -56,9 +58,9 @@ double nominal_width(int64_t width, int64_t hidden_size) {
   return nominal > 0 && rounded_up_by > -1e-6 && rounded_up_by < kLargestRounding ? nominal : real;
 }
 
-ModelCost measure_cost(const ModelConfig& config, int64_t seq_length) {
+ModelCost measure_cost(const ModelConfig& config, int64_t seq_length, const LoraConfig& lora) {
   ModelCost cost;
-  cost.size = size_on_meta_device(config);
+  cost.size = size_on_meta_device(config, lora);
   const auto T = static_cast<double>(seq_length);
   const auto attention_width = static_cast<double>(config.num_attention_heads * config.head_dim_used());
   const double attention = 12 * static_cast<double>(config.num_hidden_layers) * attention_width * T * T;

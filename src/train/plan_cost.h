@@ -8,6 +8,7 @@
 // feed-forward widths as multiples of 8/3 h before rounding up); Table 6's 145B and 142B follow from real
 // widths alone.
 
+#include "model/lora_config.h"
 #include "model/model_config.h"
 #include "model/model_size.h"
 
@@ -29,8 +30,8 @@ struct ModelCost {
   int64_t experts_activated() const { return size.shared + size.routed_activated; }
 };
 
-/// `config` has been checked.
-ModelCost measure_cost(const ModelConfig& config, int64_t seq_length);
+/// The configs have been checked. The paper's conventions know no adapters.
+ModelCost measure_cost(const ModelConfig& config, int64_t seq_length, const LoraConfig& lora = {});
 
 /// The width that a paper would state for `width`: the nearest multiple of 1/40 (halves, eighths, fifths) of
 /// the standard 8/3 h, if `width` is that rounded up by less than 256; else `width`.

@@ -15,6 +15,7 @@ Json parameters_json(const ModelCost& cost) {
           {"shared", size.shared},       {"routed", size.routed},
           {"router", size.router},       {"norm", size.norm},
           {"total", size.total()},       {"activated", size.activated()},
+          {"trained", size.trained()},
           {"experts", cost.experts()},   {"experts_activated", cost.experts_activated()}};
 }
 

@@ -60,7 +60,15 @@ RankParameters rank_parameters(const ModelConfig& model, const ModelSize& size, 
                     share(size.router, stage.expert_layers, expert_layers);
   parameters.experts =
       share(size.routed, stage.expert_layers, expert_layers) / static_cast<double>(expert_ranks);
+  parameters.adapters = share(size.adapters, stage.layers(), layers);
+  parameters.expert_adapters =
+      share(size.routed_adapters, stage.expert_layers, expert_layers) / static_cast<double>(expert_ranks);
   return parameters;
+}
+
+RankParameters RankParameters::trained() const {
+  if (adapters + expert_adapters == 0) return *this;
+  return {.matrices = adapters, .experts = expert_adapters};
 }
 
 RankMemory state_bytes(const RankParameters& parameters, const Replication& replication,
@@ -69,10 +77,11 @@ RankMemory state_bytes(const RankParameters& parameters, const Replication& repl
   const double own_state = element_bytes == 2 ? 3 * kFp32Bytes : 2 * kFp32Bytes;
   const auto replicas = static_cast<double>(replication.replicated),
              copies = static_cast<double>(replication.experts);
-  return {.parameters = e * (parameters.matrices + parameters.experts) + kFp32Bytes * parameters.fp32,
-          .gradients = kFp32Bytes * parameters.total(),
-          .optimizer = own_state * (parameters.matrices / replicas + parameters.experts / copies) +
-                       2 * kFp32Bytes * parameters.fp32 / replicas};
+  const auto trained = parameters.trained();
+  return {.parameters = e * (parameters.total() - parameters.fp32) + kFp32Bytes * parameters.fp32,
+          .gradients = kFp32Bytes * trained.total(),
+          .optimizer = own_state * (trained.matrices / replicas + trained.experts / copies) +
+                       2 * kFp32Bytes * trained.fp32 / replicas};
 }
 
 double layer_activation_bytes(const ModelConfig& model, bool has_experts, int64_t element_bytes) {
@@ -107,7 +116,7 @@ RankMemory largest_memory(const RunConfig& config, const ModelSize& size, const 
 }
 
 double checkpoint_bytes(const ModelSize& size) {
-  return 3 * kFp32Bytes * static_cast<double>(size.total());
+  return 3 * kFp32Bytes * static_cast<double>(size.trained());
 }
 
 }  // namespace granule

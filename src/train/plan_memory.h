@@ -1,5 +1,5 @@
 #pragma once
-// Bytes that a rank holds while it trains. State follows optim/optimizer: parameters and fp32 gradients
+// Bytes that a rank holds while it trains. Beside adapters (LoRA) the model has parameters alone. State follows optim/optimizer: parameters and fp32 gradients
 // whole, fp32 masters (bf16 runs) and both moments sharded over the ranks that replicate a parameter; norms
 // and routers in fp32. Activations follow what backward needs of a token with fused attention (no S x S
 // matrix), e bytes an element:
@@ -16,11 +16,15 @@ namespace granule {
 
 /// Parameters that one rank holds.
 struct RankParameters {
-  double matrices = 0;  ///< replicated, in train.precision
-  double fp32 = 0;      ///< replicated norms and routers
-  double experts = 0;   ///< this rank's routed experts
-  double replicated() const { return matrices + fp32; }
-  double total() const { return replicated() + experts; }
+  double matrices = 0;         ///< replicated, in train.precision
+  double fp32 = 0;             ///< replicated norms and routers
+  double experts = 0;          ///< this rank's routed experts
+  double adapters = 0;         ///< replicated, in train.precision; beside adapters nothing else is trained
+  double expert_adapters = 0;  ///< of this rank's routed experts
+  double replicated() const { return matrices + fp32 + adapters; }
+  double total() const { return replicated() + experts + expert_adapters; }
+  /// What has gradients and optimizer state.
+  RankParameters trained() const;
 };
 
 /// `size` is of the whole model.

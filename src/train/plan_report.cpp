@@ -90,6 +90,7 @@ std::string parameters_as_text(const ModelCost& cost) {
   add("routers", size.router, size.router);
   add("norms", size.norm, size.norm);
   add("all", size.total(), size.activated());
+  add("adapters, trained alone", size.adapters + size.routed_adapters, size.adapters_activated);
   return table.text();
 }
 

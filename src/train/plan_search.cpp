@@ -31,7 +31,7 @@ void try_micro_batches(const RunConfig& config, const ModelCost& cost, PlanLayou
 
 PlanSearch search_layouts(const RunConfig& config, int64_t ranks, const HardwareConfig& hardware,
                           int64_t pipeline) {
-  const auto cost = measure_cost(config.model, config.train.seq_length);
+  const auto cost = measure_cost(config.model, config.train.seq_length, config.lora);
   PlanSearch search;
   for (const int64_t stages : pipeline > 0 ? std::vector{pipeline} : divisors(ranks)) {
     for (const int64_t expert : divisors(ranks / stages)) {

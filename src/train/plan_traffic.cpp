@@ -43,7 +43,7 @@ StepTraffic step_traffic(const RunConfig& config, const ModelSize& size, const P
   int64_t most_layers = 0;
   for (const auto& stage : split_stages(model, layout.pipeline)) {
     if (experts > 0) most_layers = std::max(most_layers, stage.expert_layers);
-    const auto parameters = rank_parameters(model, size, stage, layout.expert);
+    const auto parameters = rank_parameters(model, size, stage, layout.expert).trained();
     traffic.data_parallel = std::max(traffic.data_parallel,
                                      data_parallel_bytes(parameters, {layout.replicas(), layout.data()}, e));
   }

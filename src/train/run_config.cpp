@@ -27,12 +27,27 @@ void check_experts(const RunConfig& config) {
   }
 }
 
+void check_lora(const RunConfig& config) {
+  config.lora.check();
+  if (!config.lora.is_on()) return;
+  if (config.checkpoint.load.empty()) {
+    throw ConfigError("lora.rank", config.lora.rank,
+                      "adapts a trained model, but checkpoint.load is empty; it must name a run, a checkpoint or a "
+                      "Hugging Face directory");
+  }
+  if (!config.checkpoint.finetune) {
+    throw ConfigError("checkpoint.finetune", false, "but lora.rank = ", config.lora.rank,
+                      " trains adapters of the model in checkpoint.load; set it to true");
+  }
+}
+
 }  // namespace
 
 void RunConfig::check(int64_t num_ranks) const {
   if (run_dir.empty()) throw ConfigError("run_dir", "\"\"", "must name a directory");
   check_model(num_ranks);
   data.check();
+  check_lora(*this);
   optimizer.check();
   if (train.num_train_epochs == 0) scheduler.check(train.train_iters);
   check_batch(*this, num_ranks);

@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "comm/mesh.h"
 #include "data/data_config.h"
+#include "model/lora_config.h"
 #include "model/model_config.h"
 #include "optim/lr_schedule.h"
 #include "optim/optimizer.h"
@@ -74,6 +75,7 @@ struct RngConfig {
 struct RunConfig {
   std::string run_dir;
   ModelConfig model;
+  LoraConfig lora;
   DataConfig data;
   TrainConfig train;
   OptimizerConfig optimizer;
@@ -87,6 +89,7 @@ struct RunConfig {
   void visit(auto&& field) {
     field("run_dir", run_dir, {.required = true}, "directory of all that the run writes");
     field("model", model, {}, "Shape of the model. Names are those of Hugging Face's config.json.");
+    field("lora", lora, {}, "Low-rank adapters: they alone are trained, the loaded model stays as it is.");
     field("data", data, {}, "Token files or conversations, and what is made of them.");
     field("train", train, {}, "Length, batch and precision.");
     field("optimizer", optimizer, {}, "AdamW; decay applies to matrices, never to norms and biases.");

@@ -8,7 +8,9 @@ namespace granule {
 std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group,
                                          at::Device device) {
   set_kernel_isa(config.train.kernel_isa);
-  return std::make_unique<Transformer>(config.model, expert_group, config.train.dtype(), device);
+  auto model = std::make_unique<Transformer>(config.model, expert_group, config.train.dtype(), device);
+  if (config.lora.is_on()) model->adapt(config.lora, static_cast<uint64_t>(config.rng.seed));
+  return model;
 }
 
 Loader open_training(const RunConfig& config) {

@@ -79,6 +79,8 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
                            &statistics,
                            recompute_,
                            &batch_counts};
+    context.place = {.step = optimizer_.num_updates(),
+                     .first_token = (replica_.rank() * num_rows + first) * rows.token_BS.size(1)};
     batch_counts.begin_micro_batch();
     loss += accumulate(micro_batch, outcome.num_tokens, context, outcome.times);
     add_layers(outcome.routing, statistics);

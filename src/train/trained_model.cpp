@@ -1,10 +1,13 @@
 #include "train/trained_model.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "comm/device.h"
+#include "model/lora.h"
+#include "model/merged_lora.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
 #include "train/export_directory.h"
@@ -37,16 +40,44 @@ ConfigDocument open_hugging_face(const std::string& path, const std::vector<std:
   return ConfigDocument::from_text(text, path + "/" + kConfigJson, overrides);
 }
 
-ConfigDocument open_checkpoint(World& world, const std::string& path,
-                               const std::vector<std::string>& overrides, TrainedRun& run) {
-  auto checkpoint = open_newest_checkpoint(path, world.all(), {});
+std::unique_ptr<Checkpoint> open_checkpoint_at(World& world, const std::string& path, bool verify) {
+  auto checkpoint = open_newest_checkpoint(path, world.all(), {.verify = verify});
   if (!checkpoint) {
     throw InputError(path,
                      "holds no checkpoint: neither a run directory nor a checkpoint of one nor a model of "
                      "Hugging Face");
   }
-  run.checkpoint = checkpoint->path();
-  run.parameters = std::make_unique<Checkpoint>(*std::move(checkpoint));
+  return std::make_unique<Checkpoint>(*std::move(checkpoint));
+}
+
+bool holds_adapters(const ParameterSource& source) {
+  return std::ranges::any_of(source.parameter_names(), is_adapter);
+}
+
+void check_base_is_there(const std::string& base, const std::string& adapters) {
+  if (std::filesystem::exists(base)) return;
+  throw InputError(adapters, "holds adapters of ", base,
+                   ", which is gone; put it back, or say with checkpoint.load where it is now");
+}
+
+// The model that `config`, of the run that made `adapters`, was to train.
+std::unique_ptr<ParameterSource> merge(World& world, std::unique_ptr<ParameterSource> adapters,
+                                       const RunConfig& config, bool verify) {
+  check_base_is_there(config.checkpoint.load, adapters->path());
+  return std::make_unique<MergedLora>(open_parameters(world, config.checkpoint.load, verify), std::move(adapters),
+                                      config.lora.scale());
+}
+
+RunConfig config_beside(const std::string& checkpoint) {
+  RunConfig config;
+  ConfigDocument(checkpoint + "/" + kConfigName, {}).read_into<RunConfig>(config);
+  return config;
+}
+
+ConfigDocument open_checkpoint(World& world, const std::string& path,
+                               const std::vector<std::string>& overrides, TrainedRun& run) {
+  run.parameters = open_checkpoint_at(world, path, /*verify=*/true);
+  run.checkpoint = run.parameters->path();
   return ConfigDocument(run.checkpoint + "/" + kConfigName, overrides);
 }
 
@@ -64,7 +95,32 @@ TrainedRun open_trained_run(World& world, const std::string& path,
   document.read_into<RunConfig>(run.config,
                                 [&](const RunConfig& config) { config.check_model(world.size()); });
   run.tokenizer = existing_tokenizer(run.checkpoint);
+  if (run.config.lora.is_on()) {
+    run.parameters = merge(world, std::move(run.parameters), run.config, /*verify=*/true);
+    run.config.lora.rank = 0;
+  }
   return run;
+}
+
+std::unique_ptr<ParameterSource> open_parameters(World& world, const std::string& path, bool verify) {
+  if (is_hugging_face_directory(path)) return std::make_unique<HuggingFaceDirectory>(path);
+  std::unique_ptr<ParameterSource> checkpoint = open_checkpoint_at(world, path, verify);
+  if (!holds_adapters(*checkpoint)) return checkpoint;
+  const auto config = config_beside(checkpoint->path());
+  return merge(world, std::move(checkpoint), config, verify);
+}
+
+std::string base_of_adapters(const Checkpoint& own, const std::string& load) {
+  const auto first = config_beside(own.path()).checkpoint.load;
+  const auto base = first.starts_with(absolute_path(load) + "/") ? first : load;
+  check_base_is_there(base, own.path());
+  return base;
+}
+
+std::string absolute_path(const std::string& path) {
+  auto absolute = std::filesystem::absolute(path).lexically_normal().string();
+  while (absolute.size() > 1 && absolute.ends_with('/')) absolute.pop_back();
+  return absolute;
 }
 
 TrainedModel load_trained_model(World& world, const std::string& path,

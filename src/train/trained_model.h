@@ -8,6 +8,7 @@
 #include "comm/mesh.h"
 #include "model/parameter_source.h"
 #include "model/transformer.h"
+#include "train/checkpoint.h"
 #include "train/run_config.h"
 
 namespace granule {
@@ -32,9 +33,21 @@ struct TrainedModel {
 };
 
 /// `path` is a run directory (its newest checkpoint is taken), a checkpoint, or a Hugging Face directory.
-/// Experts are on every rank unless an override says `parallel.expert=N`. Throws InputError, ConfigError.
+/// Experts are on every rank unless an override says `parallel.expert=N`. Adapters come merged into their base,
+/// so that nobody need know of them. Throws InputError, ConfigError.
 /// Collective over the world.
 TrainedRun open_trained_run(World& world, const std::string& path, const std::vector<std::string>& overrides);
+
+/// The parameters at such a path; adapters come merged into their base. Throws InputError, ConfigError.
+/// Collective over the world.
+std::unique_ptr<ParameterSource> open_parameters(World& world, const std::string& path, bool verify);
+
+/// Where the base of a LoRA run's own checkpoint is, if its config asks for `load`: the checkpoint that the run
+/// began with if that is one of the run directory `load`, else `load`. Throws InputError if it is gone.
+std::string base_of_adapters(const Checkpoint& own, const std::string& load);
+
+/// Of `path`, without dots and slash at the end.
+std::string absolute_path(const std::string& path);
 
 /// The same, and the model built and loaded.
 TrainedModel load_trained_model(World& world, const std::string& path,

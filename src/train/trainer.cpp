@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include "train/checkpoint_restore.h"
 #include "train/expert_statistics.h"
 #include "train/run_parts.h"
+#include "train/trained_model.h"
 
 namespace granule {
 
@@ -23,6 +25,16 @@ std::unique_ptr<Transformer> first_model(const RunConfig& config, Communicator& 
   auto model = build_model(config, expert_group, device);
   model->initialize(static_cast<uint64_t>(config.rng.seed));
   return model;
+}
+
+// Said first: conversations would miss its tokenizer before anyone missed the model.
+const RunConfig& with_base_in_place(const RunConfig& config) {
+  const auto& load = config.checkpoint.load;
+  if (config.lora.is_on() && !std::filesystem::exists(load)) {
+    throw ConfigError("checkpoint.load", load, "is the base of the adapters (lora.rank = ", config.lora.rank,
+                      "), but nothing is there; put it back, or say where it is now");
+  }
+  return config;
 }
 
 int64_t length_of_run(const RunConfig& config, const Loader& training) {
@@ -51,7 +63,7 @@ double seconds_between(std::chrono::steady_clock::time_point begin,
 
 Trainer::Trainer(World& world, const RunConfig& config)
     : world_(world),
-      config_(config),
+      config_(with_base_in_place(config)),
       watchdog_(world.watch_for_hangs(std::chrono::seconds(config.parallel.timeout_seconds))),
       device_(open_device(world, config.train.device)),
       mesh_(world, config.parallel, device_),
@@ -60,7 +72,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       validation_loader_(open_validation(config, mesh_.replica().size())),
       train_iters_(length_of_run(config, training_loader_)),
       model_(first_model(config, mesh_.expert(), device_)),
-      optimizer_(model_->placed_parameters(), {mesh_.world(), mesh_.replica(), mesh_.data()},
+      optimizer_(trained_parameters(model_->placed_parameters()), {mesh_.world(), mesh_.replica(), mesh_.data()},
                  config.optimizer),
       step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size,
             config.train.recompute_granularity == "full"),
@@ -76,40 +88,51 @@ Trainer::Trainer(World& world, const RunConfig& config)
 
 void Trainer::restore() {
   const auto& settings = config_.checkpoint;
-  auto checkpoint = open_newest_checkpoint(checkpoints_path(config_.run_dir), world_.all(),
-                                           {.verify = settings.verify, .mark_bad = true});
-  const bool own = checkpoint.has_value();
-  if (!own && is_hugging_face_directory(settings.load)) return start_from_hugging_face();
-  if (!own && !settings.load.empty()) {
-    checkpoint = open_newest_checkpoint(settings.load, world_.all(), {.verify = settings.verify});
-    if (!checkpoint) throw InputError(settings.load, "holds no checkpoint (checkpoint.load)");
+  const auto own = open_newest_checkpoint(checkpoints_path(config_.run_dir), world_.all(),
+                                          {.verify = settings.verify, .mark_bad = true});
+  if (config_.lora.is_on()) load_base(own);
+  if (own) return go_on_from(*own);
+  if (settings.load.empty() || config_.lora.is_on()) return;
+  if (settings.finetune) {
+    const auto source = open_parameters_of(settings.load);
+    restore_masters(*source, optimizer_, world_.all());
+    return log_info("starting from the parameters of " + source->path());
   }
-  if (!checkpoint) return;
-  if (!own && settings.finetune) {
-    restore_masters(*checkpoint, optimizer_, world_.all());
-    log_info("starting from the parameters of " + checkpoint->path());
-    return;
-  }
-  restore_optimizer(*checkpoint, optimizer_, world_.all());
-  state_ = checkpoint->manifest().state;
-  log_info(join_text("going on from ", checkpoint->path()));
-}
-
-void Trainer::start_from_hugging_face() {
-  const auto& settings = config_.checkpoint;
-  if (!settings.finetune) {
+  if (is_hugging_face_directory(settings.load)) {
     throw ConfigError(
         "checkpoint.finetune", false, "but checkpoint.load = ", settings.load,
         " is a model of Hugging Face, which has no optimizer state to go on with; set it to true");
   }
-  const HuggingFaceDirectory directory(settings.load);
-  check_same_model(config_.model, directory);
-  restore_masters(directory, optimizer_, world_.all());
-  log_info("starting from the parameters of " + directory.path());
+  const auto other = open_newest_checkpoint(settings.load, world_.all(), {.verify = settings.verify});
+  if (!other) throw InputError(settings.load, "holds no checkpoint (checkpoint.load)");
+  go_on_from(*other);
+}
+
+void Trainer::go_on_from(const Checkpoint& checkpoint) {
+  restore_optimizer(checkpoint, optimizer_, world_.all());
+  state_ = checkpoint.manifest().state;
+  log_info(join_text("going on from ", checkpoint.path()));
+}
+
+std::unique_ptr<ParameterSource> Trainer::open_parameters_of(const std::string& path) const {
+  if (!is_hugging_face_directory(path)) return open_parameters(world_, path, config_.checkpoint.verify);
+  auto directory = std::make_unique<HuggingFaceDirectory>(path);
+  check_same_model(config_.model, *directory);
+  return directory;
+}
+
+void Trainer::load_base(const std::optional<Checkpoint>& own) {
+  const auto path = own ? base_of_adapters(*own, config_.checkpoint.load) : config_.checkpoint.load;
+  const auto source = open_parameters_of(path);
+  restore_parameters(*source, split_adapters(model_->placed_parameters()).base, world_.all());
+  base_ = absolute_path(source->path());
+  log_info("adapters of " + base_);
 }
 
 void Trainer::prepare_log() {
-  const auto text = print_config(config_);
+  auto resolved = config_;
+  if (config_.lora.is_on()) resolved.checkpoint.load = base_;
+  const auto text = print_config(resolved);
   if (world_.rank() == 0) {
     write_text_file_durably(config_path(config_.run_dir), text);
     keep_tokenizer(config_.data.tokenizer_path(), config_.run_dir);
@@ -131,7 +154,10 @@ void Trainer::prepare_log() {
 
 void Trainer::describe_run() {
   log_info(join_text("model: ", short_count(static_cast<double>(size_.total())), " parameters, ",
-                     short_count(static_cast<double>(size_.activated())), " activated for a token"));
+                     short_count(static_cast<double>(size_.activated())), " activated for a token",
+                     size_.is_adapted() ? join_text("; adapters of rank ", config_.lora.rank, ", ",
+                                                    short_count(static_cast<double>(size_.trained())), " trained")
+                                        : ""));
   log_info(join_text("layout: ", world_.size(), world_.size() == 1 ? " rank" : " ranks", " = data ",
                      mesh_.data().size(), " x expert ", mesh_.expert().size(), ", ", world_.num_threads(),
                      world_.num_threads() == 1 ? " thread each, " : " threads each, ",

@@ -16,6 +16,7 @@
 #include "model/transformer.h"
 #include "optim/lr_schedule.h"
 #include "optim/optimizer.h"
+#include "train/checkpoint.h"
 #include "train/checkpoint_writer.h"
 #include "train/evaluate.h"
 #include "train/run_config.h"
@@ -42,7 +43,11 @@ class Trainer {
 
   /// The state of the run's newest checkpoint, or of what checkpoint.load names; else first values stay.
   void restore();
-  void start_from_hugging_face();
+  void go_on_from(const Checkpoint& checkpoint);
+  /// The parameters at `path`, of any kind that checkpoint.load may name.
+  std::unique_ptr<ParameterSource> open_parameters_of(const std::string& path) const;
+  /// The frozen model under a run's adapters; `own` is the run's newest checkpoint, if it has one.
+  void load_base(const std::optional<Checkpoint>& own);
   void prepare_log();
   void describe_run();
 
@@ -76,6 +81,7 @@ class Trainer {
   const ModelSize size_;
 
   TrainState state_;
+  std::string base_;  // what the adapters of a LoRA run belong to: a path that does not change under them
   std::optional<CheckpointWriter> writer_;
   std::unique_ptr<Prefetcher> training_data_;  // of training_loader_, from the first step on
   at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer

@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 
 #include "comm/loopback_communicator.h"
+#include "model/lora.h"
 #include "optim/optimizer.h"
 #include "tests/support/plan_configs.h"
 #include "tests/support/small_model.h"
@@ -106,13 +107,18 @@ TEST(PlanMemory, GroupedQueriesKeepSmallerKeys) {
 }
 
 // What a rank of `data` ranks holds once its optimizer is built.
-double measured_state(const ModelConfig& config, at::ScalarType dtype, int data) {
+double measured_state(const RunConfig& run, int data) {
   double bytes = 0;
   run_loopback(data, [&](Communicator& all) {
     LoopbackCommunicator one("expert", std::make_shared<CollectiveLog>());
-    const Transformer model(config, one, dtype);
-    const Optimizer optimizer(model.placed_parameters(), {all, all, all}, {});
+    Transformer model(run.model, one, run.train.dtype());
+    if (run.lora.is_on()) model.adapt(run.lora, 1);
+    const auto parameters = model.placed_parameters();
+    const Optimizer optimizer(trained_parameters(parameters), {all, all, all}, {});
     double own = 0;
+    if (run.lora.is_on()) {
+      for (const auto& parameter : split_adapters(parameters).base) own += static_cast<double>(parameter.tensor.nbytes());
+    }
     for (const auto& shard : optimizer.shards()) {
       own += static_cast<double>(shard.buffer->parameter().nbytes() + shard.buffer->gradient().nbytes());
       own += static_cast<double>(shard.exp_avg.nbytes() + shard.exp_avg_sq.nbytes());
@@ -131,13 +137,16 @@ TEST(PlanMemory, StateIsWhatTheOptimizerHolds) {
   run.model.intermediate_size = 192;
   run.model.moe_intermediate_size = 64;
   run.train.global_batch_size = 6;
-  const auto size = measure_cost(run.model, 32).size;
-  for (const int data : {1, 2, 3}) {
-    for (const auto& [precision, dtype] : {std::pair{"fp32", at::kFloat}, std::pair{"bf16", at::kBFloat16}}) {
-      run.train.precision = precision;
-      const double planned = stage_memory(run, size, {.ranks = data}, 0).state();
-      EXPECT_NEAR(planned, measured_state(run.model, dtype, data), 0.005 * planned)
-          << precision << " on " << data;
+  for (const int64_t rank : {0, 4}) {
+    run.lora.rank = rank;
+    const auto size = measure_cost(run.model, 32, run.lora).size;
+    for (const int data : {1, 2, 3}) {
+      for (const char* precision : {"fp32", "bf16"}) {
+        run.train.precision = precision;
+        const double planned = stage_memory(run, size, {.ranks = data}, 0).state();
+        EXPECT_NEAR(planned, measured_state(run, data), 0.005 * planned)
+            << precision << " on " << data << ", adapters of rank " << rank;
+      }
     }
   }
 }
