@@ -50,8 +50,8 @@ class Transformer : public torch::nn::Module {
   /// All parameters are frozen, selection biases too, and the target matrices get adapters. Dropout is drawn from
   /// `seed`.
   void adapt(const LoraConfig& lora, uint64_t seed);
-  /// Of what is trained: norms 1, selection biases 0, hash tables from (seed, name), all else normal with the config's standard
-  /// deviation.
+  /// Of what is trained: norms 1, selection biases 0, hash tables from (seed, name), adapters as PEFT's, all
+  /// else normal with the config's standard deviation.
   void initialize(uint64_t seed);
 
  private:
