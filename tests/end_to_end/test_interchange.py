@@ -298,9 +298,10 @@ def fill_the_disk():
     resource.setrlimit(resource.RLIMIT_FSIZE, (30000, 30000))
 
 
-def test_a_failed_export_is_no_model_and_is_done_again(runs, data, tmp_path):
-    out = tmp_path / "out"
-    export = ("export", runs["llama"], out, "--max-shard-size", "10KB")
+def test_a_failed_export_is_no_model_and_is_done_again(directories, data, tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    jobs.run("import", directories["llama"], run, ranks=None)
+    export = ("export", run, out, "--max-shard-size", "10KB")
     job = subprocess.run(jobs.command(*export, ranks=None), env=jobs.environment(), preexec_fn=fill_the_disk,
                          capture_output=True, text=True, timeout=jobs.PATIENCE_SECONDS)
     assert job.returncode != 0 and "File too large" in job.stderr
@@ -316,9 +317,9 @@ def test_a_failed_export_is_no_model_and_is_done_again(runs, data, tmp_path):
     assert "but also model-00003-of-00099" in jobs.run(*export, ranks=None, code=3).stderr
     (out / "model-00003-of-00099.safetensors.tmp-1").unlink()
 
-    jobs.run("export", runs["llama"], out, ranks=2)
+    jobs.run("export", run, out, ranks=2)
     assert sorted(path.name for path in out.iterdir()) == ["config.json", "generation_config.json", "model.safetensors"]
-    assert evaluated(out, data) == evaluated(runs["llama"], data)
+    assert evaluated(out, data) == evaluated(run, data)
 
 
 def test_what_cannot_be_is_refused_with_its_reason(trained, runs, directories, tmp_path):
