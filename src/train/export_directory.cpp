@@ -1,7 +1,5 @@
 #include "train/export_directory.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,23 +18,6 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxListBytes = uint64_t{16} << 20;
 
-void make_directory(const std::string& path, const std::string& list) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) throw OutputError(path, "make the directory", error.value());
-  if (!fs::exists(list) && !fs::is_empty(path)) throw InputError(path, "is not empty; give another directory");
-}
-
-int lock_list(const std::string& path, const std::string& list) {
-  const int lock = open(list.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0) throw OutputError(list, "create", errno);
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    close(lock);
-    throw InputError(path, "another export is writing here; give another directory");
-  }
-  return lock;
-}
-
 std::vector<std::string> read_list(const std::string& list) {
   std::istringstream text(read_text_file(list, kMaxListBytes));
   std::vector<std::string> names;
@@ -47,7 +28,8 @@ std::vector<std::string> read_list(const std::string& list) {
 // The file itself, or what it is called while it is written.
 bool is_file_of(const std::string& name, const fs::directory_entry& entry) {
   const auto found = entry.path().filename().string();
-  return entry.symlink_status().type() == fs::file_type::regular && (found == name || found.starts_with(name + ".tmp-"));
+  return entry.symlink_status().type() == fs::file_type::regular &&
+         (found == name || found.starts_with(name + ".tmp-"));
 }
 
 void remove_leftovers(const std::string& path, const std::vector<std::string>& names) {
@@ -76,19 +58,13 @@ void write_list(const std::string& list, const std::vector<std::string>& names) 
 
 ExportDirectory::ExportDirectory(const std::string& path, const std::vector<std::string>& names)
     : path_(path), list_(path + "/" + kUnfinishedExport) {
-  make_directory(path_, list_);
-  lock_ = lock_list(path_, list_);
-  try {
-    remove_leftovers(path_, read_list(list_));
-    write_list(list_, names);
-    sync_directory(path_);
-  } catch (...) {
-    close(lock_);
-    throw;
-  }
+  make_directories(path_);
+  if (!fs::exists(list_) && !fs::is_empty(path_)) throw InputError(path_, "is not empty; give another directory");
+  lock_.emplace(list_, InputError(path_, "another export is writing here; give another directory"));
+  remove_leftovers(path_, read_list(list_));
+  write_list(list_, names);
+  sync_directory(path_);
 }
-
-ExportDirectory::~ExportDirectory() { close(lock_); }
 
 void ExportDirectory::finish() {
   if (unlink(list_.c_str()) != 0) throw OutputError(list_, "remove", errno);

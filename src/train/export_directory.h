@@ -2,8 +2,11 @@
 // The directory of an export while it is written. A list of the files to come lies in it until all are there, so that
 // the next export knows what an unfinished one left behind, and takes away nothing else.
 
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "base/file_lock.h"
 
 namespace granule {
 
@@ -12,12 +15,9 @@ inline constexpr char kUnfinishedExport[] = "unfinished_export";
 
 class ExportDirectory {
  public:
-  /// Makes the directory if missing, removes what an unfinished export left in it, and lists `names`. Throws InputError if
-  /// the directory holds anything else, or another export is writing to it; OutputError.
+  /// Makes the directory if missing, removes what an unfinished export left in it, and lists `names`. Throws
+  /// InputError if the directory holds anything else, or another export is writing to it; OutputError.
   ExportDirectory(const std::string& path, const std::vector<std::string>& names);
-  ~ExportDirectory();
-  ExportDirectory(const ExportDirectory&) = delete;
-  ExportDirectory& operator=(const ExportDirectory&) = delete;
 
   /// All files are written: the list goes.
   void finish();
@@ -25,7 +25,7 @@ class ExportDirectory {
  private:
   std::string path_;
   std::string list_;
-  int lock_ = -1;  // held on the list
+  std::optional<FileLock> lock_;  // on the list
 };
 
 }  // namespace granule

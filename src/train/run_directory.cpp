@@ -1,10 +1,5 @@
 #include "train/run_directory.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <filesystem>
 
 #include "base/check.h"
@@ -14,19 +9,16 @@
 namespace granule {
 
 RunDirectory::RunDirectory(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw OutputError(path, "make the directory", error.value());
-  const auto lock_path = path + "/lock";
-  lock_ = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock_ < 0) throw OutputError(lock_path, "create", errno);
-  if (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    close(lock_);
-    throw InputError(path, "another run is writing here; give this one another run_dir");
-  }
+  make_directories(path);
+  lock_.emplace(path + "/lock",
+                InputError(path, "another run is writing here; give this one another run_dir"));
 }
 
-RunDirectory::~RunDirectory() { close(lock_); }
+std::string absolute_path(const std::string& path) {
+  auto absolute = std::filesystem::absolute(path).lexically_normal().string();
+  while (absolute.size() > 1 && absolute.ends_with('/')) absolute.pop_back();
+  return absolute;
+}
 
 std::string config_path(const std::string& run_dir) { return run_dir + "/config.yaml"; }
 std::string checkpoints_path(const std::string& run_dir) { return run_dir + "/checkpoints"; }

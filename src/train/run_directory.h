@@ -2,7 +2,10 @@
 // The directory that holds everything of a run: config.yaml, tokenizer.json, metrics.jsonl, tensorboard/,
 // checkpoints/, report.html. One job at a time may write to it.
 
+#include <optional>
 #include <string>
+
+#include "base/file_lock.h"
 
 namespace granule {
 
@@ -11,14 +14,13 @@ class RunDirectory {
   /// Makes the directory if missing and locks it until destruction. Throws InputError if another process holds it,
   /// OutputError if it cannot be made.
   explicit RunDirectory(const std::string& path);
-  ~RunDirectory();
-  RunDirectory(const RunDirectory&) = delete;
-  RunDirectory& operator=(const RunDirectory&) = delete;
 
  private:
-  int lock_ = -1;
+  std::optional<FileLock> lock_;
 };
 
+/// `path` from the root on, without dots and without a slash at the end.
+std::string absolute_path(const std::string& path);
 /// Paths inside a run directory.
 std::string config_path(const std::string& run_dir);
 std::string checkpoints_path(const std::string& run_dir);
