@@ -31,7 +31,10 @@ void add_export_command(CLI::App& app, Command& chosen) {
       app.add_subcommand("export", "A model as a directory for Hugging Face's transformers, vLLM ...");
   command->add_option("model", arguments->model, "run directory, checkpoint or Hugging Face directory")
       ->required();
-  command->add_option("directory", options.directory, "what to write; missing, empty or left unfinished by an export")->required();
+  command
+      ->add_option("directory", options.directory,
+                   "what to write; missing, empty or left unfinished by an export")
+      ->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
   command->add_option(
       "--to", options.model_type,

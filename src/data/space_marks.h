@@ -1,6 +1,6 @@
 #pragma once
-// What SentencePiece vocabularies do to text before it is cut into pieces: a mark in place of every space, and one before
-// the text.
+// What SentencePiece vocabularies do to text before it is cut into pieces: a mark in place of every space, and
+// one before the text.
 
 #include <string>
 #include <string_view>

@@ -122,9 +122,9 @@ void Tokenizer::encode_part(std::string_view text, TextBefore before, bool with_
       continue;
     }
     const bool begins = part.text.data() == normalized.data();
-    const auto marked = metaspace_ ? mark_spaces(*metaspace_, part.text, begins ? before : TextBefore::kToken)
-                                   : std::string(part.text);
-    for (const auto piece : pre_tokenize(steps_, marked)) encoder_.encode(piece, ids);
+    std::string marked;
+    if (metaspace_) marked = mark_spaces(*metaspace_, part.text, begins ? before : TextBefore::kToken);
+    for (const auto piece : pre_tokenize(steps_, metaspace_ ? marked : part.text)) encoder_.encode(piece, ids);
   }
 }
 

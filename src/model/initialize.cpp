@@ -61,10 +61,12 @@ at::Tensor first_values(const ParameterPiece& piece, uint64_t seed, double devia
 
 }  // namespace
 
+bool is_routed(std::string_view name) { return name.find(kExperts) != std::string_view::npos; }
+
 std::vector<PlacedParameter> place_parameters(const torch::nn::Module& model, int64_t first_local_expert) {
   std::vector<PlacedParameter> placed;
   for (const auto& item : model.named_parameters()) {
-    const bool expert = item.key().find(".mlp.experts.") != std::string::npos;
+    const bool expert = is_routed(item.key());
     const bool decays = item.value().requires_grad() && !is_norm(item.key());
     placed.push_back({item.value(), expert ? Placement::kExpert : Placement::kReplicated, decays,
                       pieces_of(item.key(), item.value(), first_local_expert)});

@@ -2,6 +2,7 @@
 // A linear map without bias, weight in [out, in] layout; it may have an adapter.
 
 #include <ATen/core/Tensor.h>
+
 #include "model/lora.h"
 
 namespace granule {

@@ -7,16 +7,12 @@
 
 #include "base/check.h"
 #include "base/random.h"
+#include "model/initialize.h"
 #include "ops/grouped_linear.h"
 
 namespace granule {
 
 namespace {
-
-// Rows of routed experts come from any rank and in any number; all others are tokens of this rank's rows.
-bool rows_travel(const std::string& name) {
-  return name.find(".experts.") != std::string::npos;
-}
 
 std::vector<int64_t> with_last_two(at::IntArrayRef shape, int64_t rows, int64_t columns) {
   auto sizes = shape.vec();
@@ -61,7 +57,8 @@ at::Tensor AdaptableMatrix::forward(const at::Tensor& x_NI, const std::vector<in
 }
 
 at::Tensor AdaptableMatrix::dropped(const at::Tensor& x_NI, const BatchPlace& place) const {
-  const bool travel = rows_travel(name_);
+  // Rows of routed experts come from any rank and in any number; all others are tokens of this rank's rows.
+  const bool travel = is_routed(name_);
   const RandomStream stream(seed_, travel ? join_text("dropout/", place.step, "/", name_, "/", place.first_token)
                                           : join_text("dropout/", place.step, "/", name_));
   const int64_t first = travel ? 0 : place.first_token * x_NI.size(1);

@@ -43,6 +43,10 @@ void check_adapter(const ParameterSource& base, const ParameterSource& adapters,
 
 }  // namespace
 
+bool holds_adapters(const ParameterSource& source) {
+  return std::ranges::any_of(source.parameter_names(), is_adapter);
+}
+
 MergedLora::MergedLora(std::unique_ptr<ParameterSource> base, std::unique_ptr<ParameterSource> adapters,
                        double scale)
     : base_(std::move(base)), adapters_(std::move(adapters)), scale_(scale) {

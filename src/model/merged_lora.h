@@ -7,6 +7,9 @@
 
 namespace granule {
 
+/// Whether there are adapters among its parameters.
+bool holds_adapters(const ParameterSource& source);
+
 class MergedLora : public ParameterSource {
  public:
   /// `scale` is alpha / rank. Throws InputError for an adapter that fits no matrix of `base`.

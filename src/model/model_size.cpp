@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "model/hash_table.h"
+#include "model/initialize.h"
 #include "model/lora.h"
 #include "model/selection_bias.h"
 
@@ -13,13 +14,13 @@ namespace {
 // The count that a parameter belongs to, by its name.
 int64_t& part_of(ModelSize& size, std::string_view name) {
   const auto has = [&](std::string_view word) { return name.find(word) != std::string_view::npos; };
-  if (is_adapter(name)) return has(".experts.") ? size.routed_adapters : size.adapters;
+  if (is_adapter(name)) return is_routed(name) ? size.routed_adapters : size.adapters;
   if (has("embed_tokens")) return size.embedding;
   if (has("lm_head")) return size.head;
   if (has("norm.weight")) return size.norm;
   if (has(".self_attn.")) return size.attention;
   if (has(".shared_experts.")) return size.shared;
-  if (has(".experts.")) return size.routed;
+  if (is_routed(name)) return size.routed;
   if (has(".mlp.gate.")) return size.router;
   return size.dense;
 }

@@ -1,6 +1,5 @@
 #include "train/checkpoint_summary.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <iomanip>
 #include <map>
@@ -8,10 +7,10 @@
 
 #include "base/hash.h"
 #include "base/text.h"
-#include "model/lora.h"
+#include "model/merged_lora.h"
 #include "train/checkpoint.h"
 #include "train/checkpoint_directory.h"
-#include "train/run_config.h"
+#include "train/trained_model.h"
 
 namespace granule {
 
@@ -53,9 +52,8 @@ void print_parameters(const CheckpointManifest& manifest, std::ostream& out) {
 
 // Of a LoRA run: to which model the adapters belong.
 void print_base(const Checkpoint& checkpoint, std::ostream& out) {
-  if (std::ranges::none_of(checkpoint.parameter_names(), is_adapter)) return;
-  RunConfig config;
-  ConfigDocument(checkpoint.path() + "/" + kConfigName, {}).read_into<RunConfig>(config);
+  if (!holds_adapters(checkpoint)) return;
+  const auto config = config_of(checkpoint.path());
   out << "  LoRA adapters of rank " << config.lora.rank << ", alpha " << config.lora.alpha << ", on "
       << join(config.lora.target_modules, ", ") << "\n  of the model in " << config.checkpoint.load
       << (std::filesystem::exists(config.checkpoint.load) ? "" : ", which is GONE") << "\n";

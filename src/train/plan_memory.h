@@ -1,12 +1,12 @@
 #pragma once
-// Bytes that a rank holds while it trains. Beside adapters (LoRA) the model has parameters alone. State follows optim/optimizer: parameters and fp32 gradients
-// whole, fp32 masters (bf16 runs) and both moments sharded over the ranks that replicate a parameter; norms
-// and routers in fp32. Activations follow what backward needs of a token with fused attention (no S x S
-// matrix), e bytes an element:
-//   attention, norms and residuals  e (4 h + 2 H d + 2 G d)       x, two norms' outputs, residual; q,
-//   attended; k, v dense feed-forward              e 3 f_dense                   gate, up, their product
-//   experts                         e (3 f n_shared + K (2 h + 3 f)) + 12 E    rows in and out; scores in
-//   fp32
+// Bytes that a rank holds while it trains. State follows optim/optimizer: parameters and fp32 gradients whole,
+// fp32 masters (bf16 runs) and both moments sharded over the ranks that replicate a parameter; norms and routers
+// in fp32. Beside adapters (LoRA) the model has parameters alone. Activations follow what backward needs of a
+// token with fused attention (no S x S matrix), e bytes an element:
+//   attention, norms, residuals  e (4 h + 2 H d + 2 G d)                 x, two norms' outputs, residual; q,
+//                                                                        attended; k, v
+//   dense feed-forward           e 3 f_dense                             gate, up, their product
+//   experts                      e (3 f n_shared + K (2 h + 3 f)) + 12 E  rows in and out; scores in fp32
 // Left out: fragmentation, libraries' workspaces, send buffers, rows above the average of an uneven router.
 
 #include "model/model_size.h"

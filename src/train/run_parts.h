@@ -10,8 +10,8 @@
 
 namespace granule {
 
-/// The model in the run's precision, its values not yet set, with the adapters of section `lora` and the kernels of train.kernel_isa. Throws
-/// ConfigError for an instruction set that the CPU lacks.
+/// The model in the run's precision, its values not yet set, with the adapters of section `lora` and the kernels
+/// of train.kernel_isa. Throws ConfigError for an instruction set that the CPU lacks.
 std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& expert_group,
                                          at::Device device);
 

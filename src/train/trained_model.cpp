@@ -1,12 +1,10 @@
 #include "train/trained_model.h"
 
-#include <algorithm>
 #include <filesystem>
 
 #include "base/check.h"
 #include "base/log.h"
 #include "comm/device.h"
-#include "model/lora.h"
 #include "model/merged_lora.h"
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
@@ -50,10 +48,6 @@ std::unique_ptr<Checkpoint> open_checkpoint_at(World& world, const std::string& 
   return std::make_unique<Checkpoint>(*std::move(checkpoint));
 }
 
-bool holds_adapters(const ParameterSource& source) {
-  return std::ranges::any_of(source.parameter_names(), is_adapter);
-}
-
 void check_base_is_there(const std::string& base, const std::string& adapters) {
   if (std::filesystem::exists(base)) return;
   throw InputError(adapters, "holds adapters of ", base,
@@ -66,12 +60,6 @@ std::unique_ptr<ParameterSource> merge(World& world, std::unique_ptr<ParameterSo
   check_base_is_there(config.checkpoint.load, adapters->path());
   return std::make_unique<MergedLora>(open_parameters(world, config.checkpoint.load, verify), std::move(adapters),
                                       config.lora.scale());
-}
-
-RunConfig config_beside(const std::string& checkpoint) {
-  RunConfig config;
-  ConfigDocument(checkpoint + "/" + kConfigName, {}).read_into<RunConfig>(config);
-  return config;
 }
 
 ConfigDocument open_checkpoint(World& world, const std::string& path,
@@ -106,21 +94,21 @@ std::unique_ptr<ParameterSource> open_parameters(World& world, const std::string
   if (is_hugging_face_directory(path)) return std::make_unique<HuggingFaceDirectory>(path);
   std::unique_ptr<ParameterSource> checkpoint = open_checkpoint_at(world, path, verify);
   if (!holds_adapters(*checkpoint)) return checkpoint;
-  const auto config = config_beside(checkpoint->path());
+  const auto config = config_of(checkpoint->path());
   return merge(world, std::move(checkpoint), config, verify);
 }
 
+RunConfig config_of(const std::string& checkpoint) {
+  RunConfig config;
+  ConfigDocument(checkpoint + "/" + kConfigName, {}).read_into<RunConfig>(config);
+  return config;
+}
+
 std::string base_of_adapters(const Checkpoint& own, const std::string& load) {
-  const auto first = config_beside(own.path()).checkpoint.load;
+  const auto first = config_of(own.path()).checkpoint.load;
   const auto base = first.starts_with(absolute_path(load) + "/") ? first : load;
   check_base_is_there(base, own.path());
   return base;
-}
-
-std::string absolute_path(const std::string& path) {
-  auto absolute = std::filesystem::absolute(path).lexically_normal().string();
-  while (absolute.size() > 1 && absolute.ends_with('/')) absolute.pop_back();
-  return absolute;
 }
 
 TrainedModel load_trained_model(World& world, const std::string& path,

@@ -38,19 +38,20 @@ struct TrainedModel {
 /// Collective over the world.
 TrainedRun open_trained_run(World& world, const std::string& path, const std::vector<std::string>& overrides);
 
+/// The same, and the model built and loaded.
+TrainedModel load_trained_model(World& world, const std::string& path,
+                                const std::vector<std::string>& overrides);
+
 /// The parameters at such a path; adapters come merged into their base. Throws InputError, ConfigError.
 /// Collective over the world.
 std::unique_ptr<ParameterSource> open_parameters(World& world, const std::string& path, bool verify);
+
+/// The config kept in a checkpoint's directory. Throws ConfigError, InputError.
+RunConfig config_of(const std::string& checkpoint);
 
 /// Where the base of a LoRA run's own checkpoint is, if its config asks for `load`: the checkpoint that the run
 /// began with if that is one of the run directory `load`, else `load`. Throws InputError if it is gone.
 std::string base_of_adapters(const Checkpoint& own, const std::string& load);
 
-/// Of `path`, without dots and slash at the end.
-std::string absolute_path(const std::string& path);
-
-/// The same, and the model built and loaded.
-TrainedModel load_trained_model(World& world, const std::string& path,
-                                const std::vector<std::string>& overrides);
 
 }  // namespace granule

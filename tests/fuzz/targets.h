@@ -1,7 +1,7 @@
 #pragma once
-// Parsers of foreign bytes, each as a function of any bytes at all. They return or throw what a test may not throw: errors
-// of the user's end inside, since damaged input should end in them. libFuzzer feeds them (scripts/fuzz.sh), and fuzz_test
-// feeds them the seeds.
+// Parsers of foreign bytes, each as a function of any bytes at all. They return or throw what a test may not
+// throw: errors of the user's end inside, since damaged input should end in them. libFuzzer feeds them
+// (scripts/fuzz.sh), and fuzz_test feeds them the seeds.
 
 #include <string_view>
 
