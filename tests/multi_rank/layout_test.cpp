@@ -23,11 +23,9 @@ namespace {
 
 constexpr int64_t kRows = kSmallRows, kSteps = 5;
 
-struct Trace {
-  std::vector<double> losses, norms;
-  std::vector<double> balance;                   // four values of each step and layer
-  std::vector<at::Tensor> counts;                // of each step and layer
-  std::map<std::string, at::Tensor> parameters;  // pieces this rank holds, after the last step
+struct Trace : TrainingTrace {
+  std::vector<double> balance;     // four values of each step and layer
+  std::vector<at::Tensor> counts;  // of each step and layer
 };
 
 struct Variant {
@@ -139,10 +137,7 @@ Trace train(const RankGroups& ranks, const Variant& variant) {
 }
 
 void expect_same(const Trace& actual, const Trace& expected) {
-  for (size_t s = 0; s < expected.losses.size(); ++s) {
-    EXPECT_NEAR(actual.losses[s] / expected.losses[s], 1, 1e-5) << "step " << s;
-    EXPECT_NEAR(actual.norms[s] / expected.norms[s], 1, 1e-4) << "step " << s;
-  }
+  expect_same_training(actual, expected);
   ASSERT_EQ(actual.counts.size(), expected.counts.size());
   for (size_t i = 0; i < expected.counts.size(); ++i) {
     EXPECT_TRUE(actual.counts[i].equal(expected.counts[i])) << "step and layer " << i;
@@ -150,20 +145,11 @@ void expect_same(const Trace& actual, const Trace& expected) {
   for (size_t i = 0; i < expected.balance.size(); ++i) {
     EXPECT_NEAR(actual.balance[i], expected.balance[i], 1e-4) << "step and layer and loss " << i;
   }
-  for (const auto& [name, values] : actual.parameters) {
-    const auto difference = (values - expected.parameters.at(name)).abs().max().item<double>();
-    EXPECT_LT(difference, 2e-4) << name;
-  }
 }
 
 void compare_all_layouts(const Variant& variant) {
-  const int size = multi_rank_world().size();
   const auto expected = train(groups_of_one(), variant);
-  for (int expert = 1; expert <= size; ++expert) {
-    if (size % expert != 0) continue;
-    SCOPED_TRACE(join_text("data ", size / expert, " x expert ", expert));
-    expect_same(train(groups_of(size / expert, expert), variant), expected);
-  }
+  for_every_layout([&](const RankGroups& ranks) { expect_same(train(ranks, variant), expected); });
 }
 
 TEST(Layout, EveryDataAndExpertLayoutTrainsAsOneRank) {

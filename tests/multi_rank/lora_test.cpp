@@ -5,8 +5,6 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <map>
-
 #include "model/transformer.h"
 #include "optim/optimizer.h"
 #include "tests/multi_rank/rank_groups.h"
@@ -24,12 +22,7 @@ struct Variant {
   int64_t micro_batch = 2;
 };
 
-struct Trace {
-  std::vector<double> losses, norms;
-  std::map<std::string, at::Tensor> parameters;  // that this rank holds, after the last step
-};
-
-Trace train(const RankGroups& ranks, const Variant& variant) {
+TrainingTrace train(const RankGroups& ranks, const Variant& variant) {
   Transformer model(small_config(), *ranks.expert, at::kFloat);
   model.initialize(17);
   model.adapt({.rank = 3, .alpha = 6, .dropout = variant.dropout, .target_modules = variant.targets}, 17);
@@ -38,7 +31,7 @@ Trace train(const RankGroups& ranks, const Variant& variant) {
   Optimizer optimizer(trained_parameters(model.placed_parameters()), {replica, replica, *ranks.data}, {});
   const int64_t rows = kSmallRows / replica.size();
   TrainStep step(model, optimizer, replica, std::min(rows, variant.micro_batch), variant.recompute);
-  Trace trace;
+  TrainingTrace trace;
   for (int64_t s = 0; s < 3; ++s) {
     const auto outcome = step.run(small_batch(s, replica.rank() * rows, rows, /*with_padding=*/true), 1e-2);
     EXPECT_TRUE(outcome.applied);
@@ -49,24 +42,9 @@ Trace train(const RankGroups& ranks, const Variant& variant) {
   return trace;
 }
 
-void expect_same(const Trace& actual, const Trace& expected) {
-  for (size_t s = 0; s < expected.losses.size(); ++s) {
-    EXPECT_NEAR(actual.losses[s] / expected.losses[s], 1, 1e-5) << "step " << s;
-    EXPECT_NEAR(actual.norms[s] / expected.norms[s], 1, 1e-4) << "step " << s;
-  }
-  for (const auto& [name, values] : actual.parameters) {
-    EXPECT_LT((values - expected.parameters.at(name)).abs().max().item<double>(), 2e-4) << name;
-  }
-}
-
 void compare_all_layouts(const Variant& variant) {
-  const int size = multi_rank_world().size();
   const auto expected = train(groups_of_one(), variant);
-  for (int expert = 1; expert <= size; ++expert) {
-    if (size % expert != 0) continue;
-    SCOPED_TRACE(join_text("data ", size / expert, " x expert ", expert));
-    expect_same(train(groups_of(size / expert, expert), variant), expected);
-  }
+  for_every_layout([&](const RankGroups& ranks) { expect_same_training(train(ranks, variant), expected); });
 }
 
 TEST(LoraLayout, EveryLayoutTrainsTheSameAdapters) {
@@ -80,7 +58,7 @@ TEST(LoraLayout, DropoutDoesNotDependOnTheLayoutWhereRowsDoNotTravel) {
 
 TEST(LoraLayout, RecomputationDropsTheSameInputsAlsoOfExperts) {
   const auto ranks = groups_of(1, multi_rank_world().size());
-  expect_same(train(ranks, {.dropout = 0.2, .recompute = true}), train(ranks, {.dropout = 0.2}));
+  expect_same_training(train(ranks, {.dropout = 0.2, .recompute = true}), train(ranks, {.dropout = 0.2}));
 }
 
 TEST(LoraLayout, TheSameRunTwiceIsTheSameBitByBit) {

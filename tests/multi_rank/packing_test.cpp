@@ -91,17 +91,13 @@ void expect_same(const Step& packed, const Step& alone) {
 }
 
 void compare_packed_and_alone(const Change& change, int64_t micro_batch = 2) {
-  const int size = multi_rank_world().size();
   const auto alone = run_step(groups_of_one(), false, change, micro_batch);
   EXPECT_EQ(alone.num_busy_rows, kExamples);
-  for (int expert = 1; expert <= size; ++expert) {
-    if (size % expert != 0) continue;
-    SCOPED_TRACE(join_text("data ", size / expert, " x expert ", expert));
-    const auto ranks = groups_of(size / expert, expert);
+  for_every_layout([&](const RankGroups& ranks) {
     const auto packed = run_step(ranks, true, change, micro_batch);
     EXPECT_LE(ranks.replica->all_reduce_sum(packed.num_busy_rows), kExamples / 2 + 1);
     expect_same(packed, alone);
-  }
+  });
 }
 
 TEST(Packing, LearnsAsEachConversationAlone) {
