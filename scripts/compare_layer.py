@@ -7,12 +7,12 @@ block with grouped experts in turn, medians over rounds. Run it with the tests' 
 """
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
+
+from side_by_side import add_options, measure_peer, run_granule
 
 ROOT = Path(__file__).resolve().parent.parent
 # Options of `granule bench moe`. tiny and small: those of configs/bench; 16b: DeepSeekMoE 16B; wide: 128 experts of 256.
@@ -66,22 +66,18 @@ def run_peer(arguments: dict) -> dict:
     return {direction: statistics.median(values[1:]) for direction, values in seconds.items()}
 
 
-def measure_peer(options, shape: str, precision: str) -> dict:
-    arguments = {"shape": SHAPES[shape], "dtype": DTYPES[precision], "device": options.device, "threads": options.threads,
-                 "iterations": options.iterations}
-    job = subprocess.run([sys.executable, __file__, "--peer", json.dumps(arguments)], stdout=subprocess.PIPE, text=True,
-                         check=True)
-    return json.loads(job.stdout.splitlines()[-1])
+def measure_block(options, shape: str, precision: str) -> dict:
+    result = measure_peer(__file__, {"shape": SHAPES[shape], "dtype": DTYPES[precision], "device": options.device,
+                                     "threads": options.threads, "iterations": options.iterations})
+    if "error" in result:
+        sys.exit(f"{shape} {precision}: transformers' block did not run: {result['error']}")
+    return result
 
 
 def measure_granule(options, shape: str, precision: str) -> dict:
-    command = [options.granule, "bench", "moe", "--device", options.device, "--iterations", "1",
-               "--repetitions", str(options.iterations), "--json", *(["--bf16"] if precision == "bf16" else [])]
-    for name, value in SHAPES[shape].items():
-        command += [f"--{name}", str(value)]
-    job = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": str(options.threads)}, stdout=subprocess.PIPE,
-                         stderr=subprocess.DEVNULL, text=True, check=True)
-    return read_medians(job.stdout)
+    sizes = [word for name, value in SHAPES[shape].items() for word in (f"--{name}", value)]
+    return read_medians(run_granule(options, "bench", "moe", "--device", options.device, "--iterations", 1, "--repetitions",
+                                    options.iterations, "--json", *(["--bf16"] if precision == "bf16" else []), *sizes))
 
 
 def read_medians(output: str) -> dict:
@@ -106,14 +102,10 @@ def compare(shape: str, precision: str, ours: list[dict], peers: list[dict]) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shapes", nargs="+", choices=list(SHAPES), default=["tiny", "small", "16b"])
-    parser.add_argument("--precisions", nargs="+", choices=list(DTYPES), default=list(DTYPES))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--iterations", type=int, default=5, help="of each round, after an untimed one")
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--granule", help="default: that of the build for the device")
-    parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    add_options(parser)
     options = parser.parse_args()
     options.granule = options.granule or str(ROOT / "build" / options.device / "granule")
     if options.peer:
@@ -125,7 +117,7 @@ def main() -> None:
             ours, peers = [], []
             for _ in range(options.rounds):
                 ours.append(measure_granule(options, shape, precision))
-                peers.append(measure_peer(options, shape, precision))
+                peers.append(measure_block(options, shape, precision))
             rows.append(compare(shape, precision, ours, peers))
             print(f"{shape} {precision} done", file=sys.stderr)
     if options.json:

@@ -7,14 +7,13 @@ and each mode of Hugging Face's Qwen2Moe in turn, several rounds, medians. Run i
 """
 import argparse
 import json
-import os
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+from side_by_side import add_options, measure_peer, run_granule
 from small_yaml import read_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,20 +68,13 @@ def run_peer(arguments: dict) -> dict:
             "peak_rss_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
 
 
-def measure_peer(options, model: str, mode: dict) -> dict:
-    arguments = {"model": model, "threads": options.threads, "steps": options.steps, **mode}
-    job = subprocess.run([sys.executable, __file__, "--peer", json.dumps(arguments)], capture_output=True, text=True)
-    if job.returncode != 0:
-        return {"error": job.stderr.strip().splitlines()[-1] if job.stderr.strip() else f"exit code {job.returncode}"}
-    return json.loads(job.stdout.splitlines()[-1])
+def measure_mode(options, model: str, mode: dict) -> dict:
+    return measure_peer(__file__, {"model": model, "threads": options.threads, "steps": options.steps, **mode})
 
 
 def measure_granule(options, model: str, precision: str) -> dict:
-    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    job = subprocess.run([options.granule, "bench", "step", ROOT / f"configs/bench/{model}.yaml",
-                          f"train.precision={precision}", "--steps", str(options.steps), "--json"],
-                         env=environment, capture_output=True, text=True, check=True)
-    return json.loads(job.stdout)
+    return json.loads(run_granule(options, "bench", "step", ROOT / f"configs/bench/{model}.yaml",
+                                  f"train.precision={precision}", "--steps", options.steps, "--json"))
 
 
 def measure(options, model: str) -> tuple[dict, dict]:
@@ -95,7 +87,7 @@ def measure(options, model: str) -> tuple[dict, dict]:
             ours[precision].append(measure_granule(options, model, precision))
             report_round(number, model, f"ours {precision}", ours[precision][-1])
         for name, mode in modes.items():
-            result = measure_peer(options, model, mode)
+            result = measure_mode(options, model, mode)
             report_round(number, model, name, result)
             if "error" not in result:
                 peers[name].append(result)
@@ -127,13 +119,9 @@ def compare(model: str, precision: str, ours: list[dict], peers: dict[str, list[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", choices=["tiny", "small"], default=["tiny", "small"])
-    parser.add_argument("--precisions", nargs="+", choices=["fp32", "bf16"], default=["fp32", "bf16"])
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--granule", default=str(ROOT / "build/cpu/granule"))
-    parser.add_argument("--json", action="store_true", help="print a list of objects instead of a table")
-    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    add_options(parser)
     options = parser.parse_args()
     if options.peer:
         print(json.dumps(run_peer(json.loads(options.peer))))
