@@ -217,6 +217,18 @@ TEST(Lora, DropoutIsAFunctionOfSeedStepModuleAndToken) {
   EXPECT_TRUE(matrix.kept(x_NI.narrow(0, 0, 3), BatchPlace{7, 45}).equal(whole_NI.narrow(0, 5, 3)));
 }
 
+TEST(Lora, DropoutOfRoutedExpertsIsAFunctionOfSeedStepModuleAndMicroBatch) {
+  const auto x_NI = at::ones({8, 16});
+  const std::string name = "layers.0.mlp.experts.up_proj";
+  const Identity matrix(16, 0.5, name);
+  const auto kept_NI = matrix.kept(x_NI, BatchPlace{.step = 7, .first_token = 40});
+  EXPECT_TRUE(matrix.kept(x_NI, BatchPlace{7, 40}).equal(kept_NI));
+  EXPECT_FALSE(matrix.kept(x_NI, BatchPlace{8, 40}).equal(kept_NI));
+  EXPECT_FALSE(matrix.kept(x_NI, BatchPlace{7, 48}).equal(kept_NI));
+  EXPECT_FALSE(Identity(16, 0.5, "layers.1.mlp.experts.up_proj").kept(x_NI, BatchPlace{7, 40}).equal(kept_NI));
+  EXPECT_FALSE(Identity(16, 0.5, name, 6).kept(x_NI, BatchPlace{7, 40}).equal(kept_NI));
+}
+
 // Three steps; how large the optimizer's buffers are and what has changed.
 struct Trained {
   std::unique_ptr<Transformer> model;
