@@ -7,10 +7,10 @@ std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const Mod
   const double tokens = static_cast<double>(num_tokens);
   const int64_t scores =
       config.num_hidden_layers * config.num_attention_heads * config.head_dim_used() * seq_length;
+  const double head = 2.0 * static_cast<double>(size.logits_matrix()) * tokens;
   const std::map<std::string, double> forward_flops{
       {"attention", 2.0 * static_cast<double>(scores) * tokens},
       {"experts", 2.0 * static_cast<double>(size.dense + size.shared + size.routed_activated) * tokens},
-      {"head", 2.0 * static_cast<double>(size.logits_matrix()) * tokens},
       {"projections", 2.0 * static_cast<double>(size.attention) * tokens}};
 
   std::map<std::string, PhaseWork> work;
@@ -18,6 +18,7 @@ std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const Mod
     work[phase].flops = flops;
     work[phase + " backward"].flops = 2 * flops;
   }
+  work["head"].flops = 3 * head;  // its gradients are made in forward
   // Master and both moments are read and written, the gradient read, a bf16 parameter written.
   const double update_bytes = 3 * 2 * sizeof(float) + sizeof(float) + (bf16 ? 2 : 0);
   work["update"].bytes = update_bytes * static_cast<double>(size.total());

@@ -8,7 +8,6 @@
 #include "model/hash_table.h"
 #include "model/initialize.h"
 #include "model/recompute.h"
-#include "ops/cross_entropy.h"
 
 namespace granule {
 
@@ -75,8 +74,8 @@ TransformerOutput Transformer::forward(const at::Tensor& token_BS,
   return output;
 }
 
-at::Tensor Transformer::token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
-                                     const at::Tensor& mask_T) const {
+TokenLosses Transformer::token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
+                                      const at::Tensor& mask_T) const {
   return cross_entropy(hidden_TD, head_VD(), label_T, mask_T);
 }
 

@@ -12,6 +12,7 @@
 #include "comm/placement.h"
 #include "model/block.h"
 #include "model/generation_cache.h"
+#include "ops/cross_entropy.h"
 
 namespace granule {
 
@@ -32,9 +33,9 @@ class Transformer : public torch::nn::Module {
 
   /// `token_BS` int64. Collective over the expert group.
   TransformerOutput forward(const at::Tensor& token_BS, const ForwardContext& context) const;
-  /// Cross-entropy of each label, fp32 [T], 0 where `mask_T` is false.
-  at::Tensor token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
-                          const at::Tensor& mask_T) const;
+  /// Cross-entropy of each label, 0 where `mask_T` is false.
+  TokenLosses token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
+                           const at::Tensor& mask_T) const;
   /// fp32 [N, V]; without gradients.
   at::Tensor logits(const at::Tensor& hidden_ND) const;
   /// For `num_rows` texts of at most `capacity` tokens each.

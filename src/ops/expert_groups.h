@@ -31,7 +31,7 @@ void for_groups(const std::vector<int64_t>& end_G, const Body& body) {
   }
 }
 
-/// In host memory, fp32 and bf16 with widths that are multiples of 16.
+/// In host memory, fp32 and bf16, D a multiple of 16 and F even.
 bool kernels_fit(const ExpertInputs& inputs);
 /// In device memory, bf16 with widths that are multiples of 8.
 bool grouped_mm_fits(const ExpertInputs& inputs);

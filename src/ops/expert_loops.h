@@ -10,17 +10,22 @@ namespace granule::GRANULE_ISA {
 // Rows that go through the phases together; what they leave in between should stay in the cache.
 constexpr int64_t kChunkRows = 512;
 
-/// What the phases of a chunk hand on to each other.
+/// Columns of h, gate and up as they lie in between: zeros fill the last 16.
+inline int64_t padded(int64_t F) {
+  return divide_up(F, 16) * 16;
+}
+
+/// What the phases of a chunk hand on to each other; F is padded.
 template <class Element>
 struct ExpertChunk {
   ExpertChunk(int64_t D, int64_t F, std::byte* buffer) : carver(buffer) {
     constexpr int64_t lane_rows = kChunkRows / kPerLane<Element>;
-    h_RF = carver.template take<Element>(kChunkRows * 2 * F);
+    h_RF = carver.template take<Element>(kChunkRows * 2 * padded(F));
     grad_gate_up_R2F = h_RF;
     x_panels = carver.template take<uint32_t>(divide_up(D, kPanel) * kPanel * lane_rows);
     h_panels = carver.template take<uint32_t>(divide_up(F, kPanel) * kPanel * lane_rows);
     if constexpr (kPerLane < Element >> 1) {
-      grad_gate_up_lanes = carver.template take<uint32_t>(2 * F * lane_rows);
+      grad_gate_up_lanes = carver.template take<uint32_t>(2 * padded(F) * lane_rows);
       grad_y_lanes = carver.template take<uint32_t>(D * lane_rows);
     }
   }
@@ -42,7 +47,7 @@ size_t expert_shared_bytes(int64_t D, int64_t F) {
 /// One packed panel.
 template <class Element>
 size_t expert_thread_bytes(int64_t D, int64_t F) {
-  return static_cast<size_t>(larger(D, 2 * F) * kPanel * 4);
+  return static_cast<size_t>(larger(D, 2 * padded(F)) * kPanel * 4);
 }
 
 /// Rows of gate and up in `c` (16 columns each): kept in `gate_up`, and h = silu(gate) * up.
@@ -73,7 +78,7 @@ inline Ahead columns_of_rows(const Element* first, int64_t stride, int64_t rows,
 
 template <class Element>
 void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte* shared, std::byte* own) {
-  const int64_t D = task.D, F = task.F;
+  const int64_t D = task.D, F = task.F, blocks = divide_up(F, 16), h_stride = padded(F);
   const ExpertChunk<Element> chunk(D, F, shared);
   auto* panel = reinterpret_cast<uint32_t*>(own);
   const uint32_t* base[kTileRows];
@@ -81,24 +86,26 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
   for (int64_t start = 0; start < task.rows; start += kChunkRows) {
     const int64_t rows = smaller(kChunkRows, task.rows - start);
     const auto x_row = [&](int64_t r) { return task.x_TD + task.source[start + r] * D; };
-    const auto h_row = [&](int64_t r) { return chunk.h_RF + r * F; };
+    const auto h_row = [&](int64_t r) { return chunk.h_RF + r * h_stride; };
 
     const int64_t depth = D / kPerLane<Element>, tiles = divide_up(rows, kTileRows);
-    for (int64_t p = team.begin(F / 16); p < team.end(F / 16); ++p) {
-      pack_transposed(as_lanes(task.gate_FD + p * 16 * D), depth, depth, panel, 0);
-      pack_transposed(as_lanes(task.up_FD + p * 16 * D), depth, depth, panel, 16);
+    for (int64_t p = team.begin(blocks); p < team.end(blocks); ++p) {
+      const int64_t width = smaller<int64_t>(16, F - p * 16);
+      pack_transposed(as_lanes(task.gate_FD + p * 16 * D), depth, depth, panel, 0, width);
+      pack_transposed(as_lanes(task.up_FD + p * 16 * D), depth, depth, panel, 16, width);
       Element* gate_up = task.gate_up + p * task.gate_up_stride + start * kPanel;
-      const bool last = p + 1 == team.end(F / 16);
-      Ahead next_gate = last ? Ahead() : whole_rows(task.gate_FD + (p + 1) * 16 * D, 16 * D, tiles);
-      Ahead next_up = last ? whole_rows(task.down_DF, 32 * F, tiles)
-                           : whole_rows(task.up_FD + (p + 1) * 16 * D, 16 * D, tiles);
+      const bool last = p + 1 == team.end(blocks);
+      const int64_t next_width = smaller<int64_t>(16, F - (p + 1) * 16);
+      Ahead next_gate = last ? Ahead() : whole_rows(task.gate_FD + (p + 1) * 16 * D, next_width * D, tiles);
+      Ahead next_up = last ? whole_rows(task.down_DF, smaller(kPanel, D) * F, tiles)
+                           : whole_rows(task.up_FD + (p + 1) * 16 * D, next_width * D, tiles);
       for (int64_t r = 0; r < rows; r += kTileRows) {
         next_gate.step();
         next_up.step();
         set_row_bases(x_row, r, rows, base);
         multiply_tile<Element, Into::kStore>(base, 1, panel, depth, c, kPanel, kPanel);
         finish_forward_tile(c, smaller(kTileRows, rows - r), gate_up + r * kPanel,
-                            chunk.h_RF + r * F + p * 16, F);
+                            chunk.h_RF + r * h_stride + p * 16, h_stride);
       }
     }
     team.barrier();
@@ -117,8 +124,8 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
   }
 }
 
-/// From the gradient of h in `c` (up to 32 columns from f on) and the kept gate and up: h again, as panel
-/// lanes, and the gradients of gate and up, both as rows and as lanes of two rows.
+/// From the gradient of h in `c` (16 or 32 columns from f on) and the kept gate and up: h again, as panel
+/// lanes, and the gradients of gate and up, both as rows and as lanes of two rows. F is padded.
 template <class Element>
 inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, const Element* gate_up,
                                  int64_t gate_up_stride, int64_t F, Element* grad_gate,
@@ -156,7 +163,7 @@ template <class Element>
 inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& team,
                                   const ExpertChunk<Element>& chunk, int64_t start, int64_t rows,
                                   uint32_t* panel) {
-  const int64_t D = task.D, F = task.F;
+  const int64_t D = task.D, F = task.F, row_width = padded(F);
   constexpr int64_t lane_rows = kChunkRows / kPerLane<Element>;
   const auto x_row = [&](int64_t r) { return task.x_TD + task.source[start + r] * D; };
   const auto grad_y_row = [&](int64_t r) { return task.grad_y_RD + (start + r) * D; };
@@ -176,8 +183,8 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
   const uint32_t* base[kTileRows];
   alignas(64) float c[kTileRows * kPanel];
   for (int64_t p = team.begin(f_panels); p < team.end(f_panels); ++p) {
-    const int64_t f = p * kPanel, columns = smaller(kPanel, F - f);
-    pack_rows<Element>([&](int64_t d) { return down_row(d) + f; }, D, columns, panel, kPanel);
+    const int64_t f = p * kPanel, columns = smaller(kPanel, row_width - f);
+    pack_rows<Element>([&](int64_t d) { return down_row(d) + f; }, D, smaller(kPanel, F - f), panel, kPanel);
     const Element* gate_up = task.gate_up + f / 16 * task.gate_up_stride + start * kPanel;
     Ahead ahead = columns_of_rows(task.down_DF + f + columns, F, f + columns < F ? D : 0, tiles);
     for (int64_t r = 0; r < rows; r += kTileRows) {
@@ -186,8 +193,8 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
       multiply_tile<Element, Into::kStore>(base, 1, panel, D / kPerLane<Element>, c, kPanel, columns);
       const int64_t lane_row = r / kPerLane<Element>;
       finish_backward_tile(c, smaller(kTileRows, rows - r), columns, gate_up + r * kPanel,
-                           task.gate_up_stride, F, chunk.grad_gate_up_R2F + r * 2 * F + f,
-                           chunk.grad_gate_up_lanes + lane_row * 2 * F + f,
+                           task.gate_up_stride, row_width, chunk.grad_gate_up_R2F + r * 2 * row_width + f,
+                           chunk.grad_gate_up_lanes + lane_row * 2 * row_width + f,
                            chunk.h_panels + p * kPanel * lane_rows + lane_row * kPanel);
     }
   }
@@ -198,33 +205,38 @@ template <class Element>
 inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& team,
                                   const ExpertChunk<Element>& chunk, int64_t start, int64_t rows,
                                   uint32_t* panel) {
-  const int64_t D = task.D, F = task.F;
+  const int64_t D = task.D, F = task.F, row_width = padded(F);
   constexpr int64_t chunk_lane_rows = kChunkRows / kPerLane<Element>;
   const int64_t lane_rows = divide_up(rows, kPerLane<Element>);
   constexpr bool paired = kPerLane < Element >> 1;
   const uint32_t* gate_up_lanes = paired ? chunk.grad_gate_up_lanes : as_lanes(chunk.grad_gate_up_R2F);
   const uint32_t* grad_y_lanes = paired ? chunk.grad_y_lanes : as_lanes(task.grad_y_RD + start * D);
-  const auto grad_row = [&](int64_t r) { return chunk.grad_gate_up_R2F + r * 2 * F; };
+  const auto grad_row = [&](int64_t r) { return chunk.grad_gate_up_R2F + r * 2 * row_width; };
 
   const int64_t d_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel),
                 tiles = divide_up(rows, kTileRows);
   for (int64_t p = team.begin(d_panels); p < team.end(d_panels); ++p) {
     const int64_t d = p * kPanel, columns = smaller(kPanel, D - d);
     if (task.grad_x_RD != nullptr) {
-      pack_rows<Element>([&](int64_t f) { return task.gate_FD + f * D + d; }, F, columns, panel, kPanel);
-      pack_rows<Element>([&](int64_t f) { return task.up_FD + f * D + d; }, F, columns,
-                         panel + F / kPerLane<Element> * kPanel, kPanel);
+      const int64_t weight_lanes = F / kPerLane<Element> * kPanel;
+      const int64_t panel_lanes = row_width / kPerLane<Element> * kPanel;
+      const auto pack = [&](const Element* weight_FD, uint32_t* target) {
+        pack_rows<Element>([&](int64_t f) { return weight_FD + f * D + d; }, F, columns, target, kPanel);
+        std::memset(target + weight_lanes, 0, static_cast<size_t>(panel_lanes - weight_lanes) * 4);
+      };
+      pack(task.gate_FD, panel);
+      pack(task.up_FD, panel + panel_lanes);
       Ahead ahead = columns_of_rows(task.gate_FD + d + columns, D, d + columns < D ? F : 0, tiles);
-      multiply_rows(grad_row, 0, rows, panel, 2 * F, task.grad_x_RD + start * D + d, D, columns, ahead);
+      multiply_rows(grad_row, 0, rows, panel, 2 * row_width, task.grad_x_RD + start * D + d, D, columns, ahead);
     }
     const uint32_t* x_panel = chunk.x_panels + p * kPanel * chunk_lane_rows;
     if (task.grad_gate_FD != nullptr) {
-      add_sum_over_rows<Element>(gate_up_lanes, 2 * F, x_panel, lane_rows, task.grad_gate_FD + d, D, F,
-                                 columns);
+      add_sum_over_rows<Element>(gate_up_lanes, 2 * row_width, x_panel, lane_rows, task.grad_gate_FD + d, D,
+                                 F, columns);
     }
     if (task.grad_up_FD != nullptr) {
-      add_sum_over_rows<Element>(gate_up_lanes + F, 2 * F, x_panel, lane_rows, task.grad_up_FD + d, D, F,
-                                 columns);
+      add_sum_over_rows<Element>(gate_up_lanes + row_width, 2 * row_width, x_panel, lane_rows,
+                                 task.grad_up_FD + d, D, F, columns);
     }
   }
   if (task.grad_down_DF == nullptr) return;

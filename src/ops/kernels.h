@@ -19,13 +19,14 @@ struct Bf16 {
 /// One expert and the rows that go through it. Gradients may be null: not wanted.
 template <class Element>
 struct ExpertTask {
-  int64_t D, F;  ///< multiples of 16
+  int64_t D;  ///< a multiple of 16
+  int64_t F;  ///< even
   int64_t rows;
   const Element* x_TD;
   const int64_t* source;  ///< row n of the task reads x_TD[source[n]]
   const Element *gate_FD, *up_FD, *down_DF;
   /// Gate and up before the activation, kept for backward: for each 16 columns f a block of all rows of the
-  /// layer, a row being 16 values of gate and 16 of up. Points at the task's first row of the first block.
+  /// layer, a row being 16 values of gate and 16 of up, zeros where F has ended. Points at the task's first row of the first block.
   Element* gate_up;
   int64_t gate_up_stride;  ///< elements from one block to the next
   Element* y_RD;
@@ -57,10 +58,9 @@ struct HeadTask {
   const int64_t* token;  ///< row n is token[n]; all else is indexed by token
   const Element *hidden_TD, *head_VD;
   const int64_t* label;
-  float *loss_T, *log_sum_T;
-  const float* grad_loss_T;
-  Element* grad_hidden_TD;
-  float* grad_head_VD;  ///< added to; may be null
+  float* loss_T;
+  float* grad_hidden_TD;  ///< of the sum of losses; null: no gradients are wanted
+  float* grad_head_VD;    ///< added to; may be null
 };
 
 /// y = x W^T, widths multiples of 16. Gradients may be null: not wanted.
@@ -131,8 +131,7 @@ struct Kernels {
 
   size_t (*head_shared_bytes)(int64_t D, int64_t V);
   size_t (*head_thread_bytes)(int64_t D, int64_t V);
-  void (*head_forward)(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
-  void (*head_backward)(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
+  void (*head_losses)(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own);
 
   size_t (*linear_shared_bytes)(int64_t in, int64_t out);
   size_t (*linear_thread_bytes)(int64_t in, int64_t out);

@@ -30,21 +30,22 @@ inline void multiply_rows(const RowOf& row_of, int64_t begin, int64_t end, const
   }
 }
 
-// A tile added to `rows` rows of `sum`, which may be fewer than a tile has.
+// A tile added to `rows` rows of `sum`, which may be fewer than a tile has; `columns` need not be a multiple
+// of 16, as those of all else here.
 template <class Element>
 inline void add_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel, int64_t steps,
                      float* sum, int64_t sum_stride, int64_t rows, int64_t columns) {
-  if (rows >= kTileRows) {
+  if (rows >= kTileRows && columns % 16 == 0) {
     multiply_tile<Element, Into::kAdd>(base, step, panel, steps, sum, sum_stride, columns);
     return;
   }
   alignas(64) float c[kTileRows * kPanel];
-  multiply_tile<Element, Into::kStore>(base, step, panel, steps, c, kPanel, columns);
-  for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = 0; j < columns; j += kWidth) {
-      float* place = sum + i * sum_stride + j;
-      store(place, load(place) + load(c + i * kPanel + j));
-    }
+  multiply_tile<Element, Into::kStore>(base, step, panel, steps, c, kPanel, divide_up(columns, 16) * 16);
+  for (int64_t i = 0; i < smaller(rows, kTileRows); ++i) {
+    float* row = sum + i * sum_stride;
+    int64_t j = 0;
+    for (; j + kWidth <= columns; j += kWidth) store(row + j, load(row + j) + load(c + i * kPanel + j));
+    for (; j < columns; ++j) row[j] += c[i * kPanel + j];
   }
 }
 

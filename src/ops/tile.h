@@ -86,28 +86,41 @@ inline void transpose_square(IntVec* square) {
 }
 
 /// Columns [first, first + 16) of a panel from 16 rows of a weight in [out, in] layout: the sum runs along
-/// its rows. `steps` lanes a row, rows `stride` lanes apart.
+/// its rows. `steps` lanes a row, rows `stride` lanes apart. Only `rows` of the 16 exist, the others count as
+/// zero.
 inline void pack_transposed(const uint32_t* weight, int64_t stride, int64_t steps, uint32_t* panel,
-                            int64_t first) {
+                            int64_t first, int64_t rows = 16) {
   for (int64_t column = 0; column < 16; column += kWidth) {
     int64_t s = 0;
     for (; s + kWidth <= steps; s += kWidth) {
       IntVec square[kWidth];
 #pragma GCC unroll 16
-      for (int64_t i = 0; i < kWidth; ++i) square[i] = load_as<IntVec>(weight + (column + i) * stride + s);
+      for (int64_t i = 0; i < kWidth; ++i) {
+        square[i] = column + i < rows ? load_as<IntVec>(weight + (column + i) * stride + s) : IntVec{};
+      }
       transpose_square(square);
 #pragma GCC unroll 16
       for (int64_t i = 0; i < kWidth; ++i) store_as(panel + (s + i) * kPanel + first + column, square[i]);
     }
     for (; s < steps; ++s) {
-      for (int64_t i = 0; i < kWidth; ++i)
-        panel[s * kPanel + first + column + i] = weight[(column + i) * stride + s];
+      for (int64_t i = 0; i < kWidth; ++i) {
+        panel[s * kPanel + first + column + i] = column + i < rows ? weight[(column + i) * stride + s] : 0;
+      }
     }
   }
 }
 
-/// `columns` (a multiple of 16) columns of `count` rows, row r being row_of(r): the sum runs over the rows.
-/// Lane row s lies at lanes + s * lane_stride; a missing partner of the last row counts as zero.
+/// The first `count` elements, the others zero.
+template <class V, class Element>
+inline V load_first(const Element* source, int64_t count) {
+  V value = {};
+  std::memcpy(&value, source, static_cast<size_t>(count) * sizeof(Element));
+  return value;
+}
+
+/// `columns` columns of `count` rows, row r being row_of(r), and zeros up to the next multiple of 16: the sum
+/// runs over the rows. Lane row s lies at lanes + s * lane_stride; a missing partner of the last row counts as
+/// zero.
 template <class Element, class RowOf>
 inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint32_t* lanes,
                       int64_t lane_stride) {
@@ -115,7 +128,11 @@ inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint3
     const Element* row = row_of(r);
     uint32_t* target = lanes + r / kPerLane<Element> * lane_stride;
     if constexpr (kPerLane<Element> == 1) {
-      for (int64_t c = 0; c < columns; c += kWidth) store_as(target + c, load_as<IntVec>(row + c));
+      int64_t c = 0;
+      for (; c + kWidth <= columns; c += kWidth) store_as(target + c, load_as<IntVec>(row + c));
+      for (; c < divide_up(columns, 16) * 16; c += kWidth) {
+        store_as(target + c, load_first<IntVec>(row + c, larger<int64_t>(columns - c, 0)));
+      }
     } else {
       const Element* next = r + 1 < count ? row_of(r + 1) : nullptr;
       int64_t c = 0;
@@ -125,9 +142,14 @@ inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint3
         store_as(target + c, interleave_first(low, high));
         store_as(target + c + kWidth, interleave_second(low, high));
       }
-      for (; c < columns; c += kWidth) {
+      for (; c + kWidth <= columns; c += kWidth) {
         const HalfVec low = load_as<HalfVec>(row + c);
         store_as(target + c, lanes_of(low, next == nullptr ? HalfVec{} : load_as<HalfVec>(next + c)));
+      }
+      for (; c < divide_up(columns, 16) * 16; c += kWidth) {
+        const int64_t present = larger<int64_t>(columns - c, 0);
+        const HalfVec low = load_first<HalfVec>(row + c, present);
+        store_as(target + c, lanes_of(low, next == nullptr ? HalfVec{} : load_first<HalfVec>(next + c, present)));
       }
     }
   }

@@ -27,8 +27,8 @@ Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loa
     const auto label_T = rows.label_BS.flatten();
     const auto mask_T = rows.loss_mask_BS.flatten();
     const auto hidden_TD = model.forward(rows.token_BS.to(model.device()), context).hidden_TD;
-    const auto loss_T = model.token_losses(hidden_TD, label_T.to(model.device()), mask_T.to(model.device()));
-    loss_sum += loss_T.sum(at::kDouble).item<double>();
+    const auto losses = model.token_losses(hidden_TD, label_T.to(model.device()), mask_T.to(model.device()));
+    loss_sum += losses.loss_T.sum(at::kDouble).item<double>();
     num_tokens += mask_T.sum().item<int64_t>();
     if (bytes_V.defined()) num_bytes += bytes_V.index({label_T.masked_select(mask_T)}).sum().item<int64_t>();
   }

@@ -107,14 +107,14 @@ double TrainStep::accumulate(const Batch& micro_batch, int64_t global_tokens, Fo
   PhaseClock clock;
   const auto on_device = [&](const at::Tensor& rows) { return rows.to(model_.device()); };
   const auto output = model_.forward(on_device(micro_batch.token_BS), context);
-  const auto loss_T = model_.token_losses(output.hidden_TD, on_device(micro_batch.label_BS).flatten(),
+  const auto losses = model_.token_losses(output.hidden_TD, on_device(micro_batch.label_BS).flatten(),
                                           on_device(micro_batch.loss_mask_BS).flatten());
-  const auto loss = loss_T.sum() * weight_of_one(global_tokens);
+  const auto loss = losses.sum * weight_of_one(global_tokens);
   const auto objective = output.balance_loss.defined() ? loss + output.balance_loss : loss;
   clock.add_to(times.forward);
   objective.backward();
   clock.add_to(times.backward);
-  return loss_T.detach().sum(at::kDouble).item<double>() * weight_of_one(global_tokens);
+  return losses.loss_T.sum(at::kDouble).item<double>() * weight_of_one(global_tokens);
 }
 
 SequenceLayout layout_of(const Batch& batch) {

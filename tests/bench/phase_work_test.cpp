@@ -30,7 +30,7 @@ TEST(PhaseWork, ATiedHeadIsTheEmbedding) {
   ModelConfig config;
   config.tie_word_embeddings = true;
   const ModelSize size{.embedding = 7000};
-  EXPECT_DOUBLE_EQ(phase_work(config, size, 10, 16, false).at("head").flops, 2.0 * 7000 * 10);
+  EXPECT_DOUBLE_EQ(phase_work(config, size, 10, 16, false).at("head").flops, 3 * 2.0 * 7000 * 10);
 }
 
 TEST(PhaseWork, AnUpdateMovesEveryStateOnce) {

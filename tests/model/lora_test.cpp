@@ -58,8 +58,8 @@ std::map<std::string, at::Tensor> gradients_of(const Transformer& model, const a
                                                const ForwardContext& context) {
   const auto output = model.forward(token_BS, context);
   const auto label_T = token_BS.flatten().roll(1);
-  const auto losses_T = model.token_losses(output.hidden_TD, label_T, at::ones_like(label_T).to(at::kBool));
-  (losses_T.sum() + output.balance_loss).backward();
+  const auto losses = model.token_losses(output.hidden_TD, label_T, at::ones_like(label_T).to(at::kBool));
+  (losses.sum + output.balance_loss).backward();
   return pieces(model, /*gradients=*/true);
 }
 

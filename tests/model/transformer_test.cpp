@@ -21,7 +21,8 @@ Transformer small_transformer(const ModelConfig& config, at::ScalarType dtype = 
 double run(const Transformer& model, const at::Tensor& token_BS, ForwardContext context) {
   const auto output = model.forward(token_BS, context);
   const auto label_T = token_BS.flatten().roll(-1);
-  auto loss = model.token_losses(output.hidden_TD, label_T, at::ones_like(label_T, at::kBool)).mean();
+  auto loss = model.token_losses(output.hidden_TD, label_T, at::ones_like(label_T, at::kBool)).sum /
+              static_cast<double>(label_T.numel());
   if (output.balance_loss.defined()) loss = loss + output.balance_loss;
   loss.backward();
   return loss.item<double>();

@@ -31,13 +31,15 @@ TEST_P(CrossEntropyOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
       if (preset) head_VD.mutable_grad() = at::ones({V, D}, grad_dtype);
       const auto mask_T = at::rand({T}) < 0.7;
       const auto label_T = at::randint(0, V, {T}, at::kLong).masked_fill(~mask_T, -100);
-      const auto weight_T = at::rand({T}, grad_dtype);
-      const auto loss_T = cross_entropy(hidden_TD, head_VD, label_T, mask_T);
-      loss_T.backward(weight_T);
+      const auto [loss_T, sum] = cross_entropy(hidden_TD, head_VD, label_T, mask_T);
+      (sum * 0.75).backward();
 
+      const auto weight_T = at::full({T}, 0.75, grad_dtype);
       const auto expected = naive_cross_entropy(hidden_TD, head_VD, label_T, mask_T, weight_T);
+      const double value_tolerance = dtype == at::kDouble ? 1e-12 : 1e-5;
       EXPECT_EQ(loss_T.scalar_type(), grad_dtype);
-      EXPECT_TENSOR_NEAR(loss_T, expected.loss_T, dtype == at::kDouble ? 1e-12 : 1e-5);
+      EXPECT_TENSOR_NEAR(loss_T, expected.loss_T, value_tolerance);
+      EXPECT_TENSOR_NEAR(sum, expected.loss_T.sum(), value_tolerance);
       EXPECT_TENSOR_NEAR(hidden_TD.grad(), expected.grad_hidden_TD, tolerance);
       EXPECT_TENSOR_NEAR(head_VD.grad(), expected.grad_head_VD + (preset ? 1.0 : 0.0), tolerance);
     }
@@ -56,9 +58,9 @@ TEST(CrossEntropy, IsTheSameForAnyNumberOfThreads) {
     at::set_num_threads(threads);
     head_VD.mutable_grad() = at::zeros({1100, 32});
     const auto hidden = hidden_TD.clone().set_requires_grad(true);
-    const auto loss_T = cross_entropy(hidden, head_VD, label_T, mask_T);
-    loss_T.sum().backward();
-    return std::vector<at::Tensor>{loss_T.detach(), hidden.grad(), head_VD.grad()};
+    const auto losses = cross_entropy(hidden, head_VD, label_T, mask_T);
+    losses.sum.backward();
+    return std::vector<at::Tensor>{losses.loss_T, hidden.grad(), head_VD.grad()};
   };
   const int threads = at::get_num_threads();
   const auto alone = run(1), together = run(3);
@@ -70,9 +72,51 @@ TEST(CrossEntropy, GradientsMatchDifferences) {
   const auto label_T = at::tensor({4, -1, 0}, at::kLong);
   const auto mask_T = at::tensor({1, 0, 1}, at::kLong).to(at::kBool);
   const auto function = [&](const std::vector<at::Tensor>& in) {
-    return cross_entropy(in[0], in[1], label_T, mask_T);
+    return cross_entropy(in[0], in[1], label_T, mask_T).sum;
   };
   EXPECT_TRUE(gradients_match(function, {at::randn({3, 4}, at::kDouble), at::randn({5, 4}, at::kDouble)}));
+}
+
+TEST(CrossEntropy, ForwardAloneLeavesGradientsAsTheyAre) {
+  const auto hidden_TD = at::randn({9, 16}).set_requires_grad(true);
+  const auto head_VD = at::randn({40, 16}).set_requires_grad(true);
+  head_VD.mutable_grad() = at::ones({40, 16});
+  const auto label_T = at::randint(0, 40, {9}, at::kLong), mask_T = at::ones({9}, at::kBool);
+  const auto recorded = cross_entropy(hidden_TD, head_VD, label_T, mask_T);
+  EXPECT_TRUE(head_VD.grad().equal(at::ones({40, 16})));
+  EXPECT_FALSE(recorded.loss_T.requires_grad());
+  const at::NoGradGuard no_gradients;
+  const auto alone = cross_entropy(hidden_TD, head_VD, label_T, mask_T);
+  EXPECT_FALSE(alone.sum.requires_grad());
+  EXPECT_TRUE(alone.loss_T.equal(recorded.loss_T));
+}
+
+TEST(CrossEntropy, AWideVocabularyGoesInSmallerChunks) {
+  const auto label_T = at::randint(0, 40000, {230}, at::kLong), mask_T = at::rand({230}) < 0.9;
+  const auto hidden_TD = at::randn({230, 32}), head_VD = at::randn({40000, 32});
+  const auto run = [&](at::ScalarType dtype) {
+    const auto hidden = hidden_TD.to(dtype, false, /*copy=*/true).set_requires_grad(true);
+    const auto head = head_VD.to(dtype, false, /*copy=*/true).set_requires_grad(true);
+    const auto losses = cross_entropy(hidden, head, label_T, mask_T);
+    losses.sum.backward();
+    return std::vector<at::Tensor>{losses.loss_T, hidden.grad(), head.grad()};
+  };
+  const auto expected = run(at::kDouble);
+  for (const Isa isa : isas_of_this_cpu()) {
+    const IsaScope scope(isa);
+    const auto found = run(at::kFloat);
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_TENSOR_NEAR(found[i], expected[i], 1e-5);
+  }
+}
+
+TEST(CrossEntropy, AFrozenHeadGetsNoGradient) {
+  const auto hidden_TD = at::randn({9, 16}).set_requires_grad(true);
+  const auto head_VD = at::randn({40, 16});
+  const auto label_T = at::randint(0, 40, {9}, at::kLong), mask_T = at::ones({9}, at::kBool);
+  cross_entropy(hidden_TD, head_VD, label_T, mask_T).sum.backward();
+  const auto expected = naive_cross_entropy(hidden_TD, head_VD, label_T, mask_T, at::ones({9}));
+  EXPECT_TENSOR_NEAR(hidden_TD.grad(), expected.grad_hidden_TD, 1e-5);
+  EXPECT_FALSE(head_VD.grad().defined());
 }
 
 TEST(CrossEntropy, StaysFiniteForHugeLogits) {
@@ -81,9 +125,9 @@ TEST(CrossEntropy, StaysFiniteForHugeLogits) {
   for (const Isa isa : isas_of_this_cpu()) {
     const IsaScope scope(isa);
     hidden_TD.mutable_grad() = at::Tensor();
-    const auto loss_T = cross_entropy(hidden_TD, head_VD, at::ones({1}, at::kLong), at::ones({1}, at::kBool));
-    loss_T.sum().backward();
-    EXPECT_TENSOR_NEAR(loss_T, at::tensor({2e4f}), 1e-6);
+    const auto losses = cross_entropy(hidden_TD, head_VD, at::ones({1}, at::kLong), at::ones({1}, at::kBool));
+    losses.sum.backward();
+    EXPECT_TENSOR_NEAR(losses.loss_T, at::tensor({2e4f}), 1e-6);
     EXPECT_TENSOR_NEAR(hidden_TD.grad(), at::full({1, 16}, 0.5f), 1e-6);
   }
 }

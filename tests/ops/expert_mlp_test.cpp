@@ -26,6 +26,9 @@ std::vector<Case> cases() {
   return {
       {"widths that no vector divides", at::randint(0, 3, {21, 2}, at::kLong), 3, 19, 13},
       {"widths of whole tiles", at::randint(0, 4, {40, 2}, at::kLong), 4, 64, 48},
+      {"an inner width of one vector and a part", at::randint(0, 4, {61, 2}, at::kLong), 4, 48, 44},
+      {"an inner width of two", at::randint(0, 3, {30, 2}, at::kLong), 3, 32, 2},
+      {"one group of an odd number of rows, in two parts", at::zeros({613, 1}, at::kLong), 1, 80, 70},
       {"an expert without rows", at::randint(1, 3, {18, 1}, at::kLong), 4, 32, 16},
       {"all rows at one expert", at::full({37, 2}, 1, at::kLong), 3, 24, 40},
       {"one row", at::full({1, 1}, 1, at::kLong), 2, 16, 16},

@@ -184,8 +184,11 @@ void expect_layers_like_cpu(at::Device device) {
     expect_like_cpu(device, "cross-entropy", tolerance_of(dtype), [&](Case& c) {
       const auto label_T = at::tensor({3, 0, 47, 12, 5, 5, 1}, at::kLong);
       const auto mask_T = at::tensor({1, 1, 0, 1, 1, 0, 1}, at::kLong).to(at::kBool);
-      c.differentiate(cross_entropy(c.leaf(values({7, 32}, dtype, 1)), c.weight(values({48, 32}, dtype, 2)),
-                                    c.constant(label_T), c.constant(mask_T)));
+      const auto losses =
+          cross_entropy(c.leaf(values({7, 32}, dtype, 1)), c.weight(values({48, 32}, dtype, 2)),
+                        c.constant(label_T), c.constant(mask_T));
+      c.differentiate(losses.sum);
+      c.results.push_back(losses.loss_T);
     });
     expect_attention_like_cpu(device, dtype);
   }
