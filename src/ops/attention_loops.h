@@ -8,6 +8,8 @@ namespace granule::GRANULE_ISA {
 
 /// Keys whose scores are held at a time.
 constexpr int64_t kKeyBlock = 512;
+/// Elements from one row of scores to the next: a power of two would send a column to few places of the cache.
+constexpr int64_t kScoreStride = kKeyBlock + 16;
 
 /// Stands for a score that is not seen; far below any that is.
 constexpr float kUnseen = -1e30f;
@@ -19,6 +21,7 @@ inline void pack_rows_transposed(const Element* rows, int64_t stride, int64_t S,
   const int64_t depth = dim / kPerLane<Element>, lane_stride = stride / kPerLane<Element>;
   for (int64_t s = 0; s < divide_up(S, kPanel) * kPanel; s += 16) {
     uint32_t* panel = panels + s / kPanel * kPanel * depth;
+    for (int64_t i = s + 16; i < smaller(s + 32, S); ++i) ask_for(rows + i * stride, dim);
     if (s + 16 <= S) {
       pack_transposed(as_lanes(rows + s * stride), lane_stride, depth, panel, s % kPanel);
       continue;
@@ -37,7 +40,7 @@ template <class Element>
 inline void pack_all_rows(const Element* rows, int64_t stride, int64_t S, int64_t dim, uint32_t* panels) {
   for (int64_t d = 0; d < dim; d += kPanel) {
     pack_rows<Element>([&](int64_t s) { return rows + s * stride + d; }, S, smaller(kPanel, dim - d),
-                       panels + d * divide_up(S, kPerLane<Element>), kPanel);
+                       panels + d * divide_up(S, kPerLane<Element>));
   }
 }
 
@@ -47,9 +50,9 @@ struct AttentionForwardBuffers {
     key_panels = carver.template take<uint32_t>(divide_up(S, kPanel) * kPanel * dim / kPerLane<Element>);
     value_panels =
         carver.template take<uint32_t>(divide_up(dim, kPanel) * kPanel * divide_up(S, kPerLane<Element>));
-    score = carver.template take<float>(kTileRows * kKeyBlock);
+    score = carver.template take<float>(kTileRows * kScoreStride);
     weight = kPerLane<Element> == 1 ? reinterpret_cast<Element*>(score)
-                                    : carver.template take<Element>(kTileRows * kKeyBlock);
+                                    : carver.template take<Element>(kTileRows * kScoreStride);
     mixed = carver.template take<float>(kTileRows * dim);
   }
 
@@ -65,57 +68,41 @@ size_t attention_forward_bytes(int64_t S, int64_t dim) {
   return AttentionForwardBuffers<Element>(S, dim, nullptr).carver.used_since(nullptr);
 }
 
-inline float sum_of_lanes(Vec value) {
-  float sum = 0;
-  for (int64_t i = 0; i < kWidth; ++i) sum += value[i];
-  return sum;
-}
-
-inline float max_of_lanes(Vec value) {
-  float best = value[0];
-  for (int64_t i = 1; i < kWidth; ++i) best = larger(best, value[i]);
-  return best;
-}
-
-inline IntVec numbers_from(int64_t start) {
-  IntVec number;
-  for (int64_t i = 0; i < kWidth; ++i) number[i] = static_cast<int32_t>(start + i);
-  return number;
-}
-
 /// Columns [key, key + 32) of rows [row, row + rows): what a row does not see becomes kUnseen.
 inline void hide_unseen(float* score, int64_t row, int64_t rows, int64_t key, const int64_t* first) {
   for (int64_t i = 0; i < rows; ++i) {
     const IntVec lowest = splat(static_cast<int32_t>(first[row + i])),
                  highest = splat(static_cast<int32_t>(row + i));
     for (int64_t j = 0; j < kPanel; j += kWidth) {
-      float* place = score + i * kKeyBlock + j;
-      const IntVec number = numbers_from(key + j);
+      float* place = score + i * kScoreStride + j;
+      const IntVec number = lane_numbers() + static_cast<int32_t>(key + j);
       store(place, (number < lowest) | (number > highest) ? splat(kUnseen) : load(place));
     }
   }
 }
 
-/// One row of scores becomes e^(scale * (score - maximum)); what was summed under an older maximum is scaled
-/// down.
+/// One row of scores becomes 2^(scale * (score - maximum)), summed lane by lane; what was summed under an older
+/// maximum is scaled down.
 template <class Element>
 inline void soften_row(const float* score, int64_t keys, float scale, Element* weight, float& maximum,
-                       float& sum, float* mixed, int64_t dim) {
+                       Vec& lane_sum, float* mixed, int64_t dim) {
   Vec best = splat(maximum);
   for (int64_t j = 0; j < keys; j += kWidth) best = max_of(best, load(score + j));
   const float new_maximum = max_of_lanes(best);
-  const Vec shift = splat(new_maximum * scale);
-  Vec total = {};
+  if (maximum != kUnseen && new_maximum > maximum) {
+    const Vec shrink = exp2(splat((maximum - new_maximum) * scale));
+    lane_sum *= shrink;
+    for (int64_t d = 0; d < dim; d += kWidth) store(mixed + d, load(mixed + d) * shrink);
+  }
+  maximum = new_maximum;
+  const Vec shift = splat(maximum * scale);
+  Vec sum = lane_sum;
   for (int64_t j = 0; j < keys; j += kWidth) {
-    const Vec value = exp(load(score + j) * scale - shift);
-    total += value;
+    const Vec value = exp2(load(score + j) * scale - shift);
+    sum += value;
     store(weight + j, value);
   }
-  const float shrink = exp(splat((maximum - new_maximum) * scale))[0];
-  sum = sum * shrink + sum_of_lanes(total);
-  maximum = new_maximum;
-  if (shrink == 1.0f) return;
-  for (int64_t d = 0; d < dim; d += kWidth) store(mixed + d, load(mixed + d) * shrink);
+  lane_sum = sum;
 }
 
 /// Query rows [row, row + rows) of one head.
@@ -124,24 +111,30 @@ inline void attend_tile(const AttentionTask<Element>& task, int64_t head, int64_
                         const AttentionForwardBuffers<Element>& buffers) {
   const int64_t dim = task.dim, depth = dim / kPerLane<Element>;
   const uint32_t *base[kTileRows], *weight_base[kTileRows];
-  set_row_bases([&](int64_t s) { return task.q_SHd + (s * task.H + head) * dim; }, row, row + rows, base);
-  set_row_bases([&](int64_t i) { return buffers.weight + i * kKeyBlock; }, 0, kTileRows, weight_base);
-  float maximum[kTileRows], sum[kTileRows] = {};
-  for (auto& value : maximum) value = kUnseen;
-  std::memset(buffers.mixed, 0, static_cast<size_t>(kTileRows * dim) * sizeof(float));
+  const auto query_row = [&](int64_t s) { return task.q_SHd + (s * task.H + head) * dim; };
+  set_row_bases(query_row, row, row + rows, base);
+  set_row_bases([&](int64_t i) { return buffers.weight + i * kScoreStride; }, 0, kTileRows, weight_base);
+  float maximum[kTileRows];
+  Vec lane_sum[kTileRows];
+  for (int64_t i = 0; i < kTileRows; ++i) {
+    maximum[i] = kUnseen;
+    lane_sum[i] = Vec{};
+    for (int64_t d = 0; d < dim; d += kWidth) store(buffers.mixed + i * dim + d, Vec{});
+    ask_for(query_row(smaller(row + kTileRows + i, task.S - 1)), dim);
+  }
 
   const int64_t end = row + rows, all_see_from = task.first[end - 1];
   for (int64_t start = task.first[row] / kPanel * kPanel; start < end; start += kKeyBlock) {
-    const int64_t keys = smaller(kKeyBlock, end - start);
+    const int64_t keys = smaller(kKeyBlock, end - start), columns = divide_up(keys, kPanel) * kPanel;
+    multiply_tile<Element, Into::kStore>(base, 1, buffers.key_panels + start * depth, depth, buffers.score,
+                                         kScoreStride, columns);
     for (int64_t k = 0; k < keys; k += kPanel) {
-      const uint32_t* panel = buffers.key_panels + (start + k) * depth;
-      multiply_tile<Element, Into::kStore>(base, 1, panel, depth, buffers.score + k, kKeyBlock, kPanel);
       const bool all_seen = start + k >= all_see_from && start + k + kPanel - 1 <= row;
       if (!all_seen) hide_unseen(buffers.score + k, row, rows, start + k, task.first);
     }
     for (int64_t i = 0; i < rows; ++i) {
-      soften_row(buffers.score + i * kKeyBlock, divide_up(keys, kPanel) * kPanel, task.scale,
-                 buffers.weight + i * kKeyBlock, maximum[i], sum[i], buffers.mixed + i * dim, dim);
+      soften_row(buffers.score + i * kScoreStride, columns, task.scale * kLog2E, buffers.weight + i * kScoreStride,
+                 maximum[i], lane_sum[i], buffers.mixed + i * dim, dim);
     }
     for (int64_t d = 0; d < dim; d += kPanel) {
       const uint32_t* panel = buffers.value_panels + d * divide_up(task.S, kPerLane<Element>);
@@ -152,9 +145,11 @@ inline void attend_tile(const AttentionTask<Element>& task, int64_t head, int64_
   }
   for (int64_t i = 0; i < rows; ++i) {
     Element* out = task.out_SHd + ((row + i) * task.H + head) * dim;
-    for (int64_t d = 0; d < dim; d += kWidth)
-      store(out + d, load(buffers.mixed + i * dim + d) * (1.0f / sum[i]));
-    task.log_sum_HS[head * task.S + row + i] = maximum[i] * task.scale + __builtin_logf(sum[i]);
+    const float sum = sum_of_lanes(lane_sum[i]);
+    for (int64_t d = 0; d < dim; d += kWidth) {
+      store(out + d, load(buffers.mixed + i * dim + d) * (1.0f / sum));
+    }
+    task.log_sum_HS[head * task.S + row + i] = maximum[i] * task.scale + __builtin_logf(sum);
   }
 }
 

@@ -16,14 +16,6 @@ inline Vec load(const Bf16* source) {
   return vec_of(widen(load_as<HalfVec>(source)) << 16);
 }
 
-/// A vector as it is stored.
-inline Vec rounded(float, Vec value) {
-  return value;
-}
-inline HalfVec rounded(Bf16, Vec value) {
-  return round_to_bf16(value);
-}
-
 inline void store(float* target, Vec value) {
   store_as(target, value);
 }
@@ -31,9 +23,32 @@ inline void store(Bf16* target, Vec value) {
   store_as(target, round_to_bf16(value));
 }
 
-/// Lanes of one row, or of a row and the next, for products that sum over rows.
-inline Vec lanes_of(Vec row, Vec) {
+/// The same columns of as many rows as share a lane, as they are stored: of a row and the next in bf16, of one
+/// row in fp32.
+inline Vec as_stored(float, Vec row, Vec) {
   return row;
+}
+inline WordVec as_stored(Bf16, Vec row, Vec next) {
+  return round_to_bf16(row, next);
+}
+
+/// One of those rows, 0 or 1.
+inline void store_row(float* target, Vec row, int64_t) {
+  store_as(target, row);
+}
+inline void store_row(Bf16* target, WordVec rows, int64_t which) {
+  store_as(target, load_as<HalfVec>(reinterpret_cast<const HalfVec*>(&rows) + which));
+}
+
+/// Their lanes, for products that sum over rows.
+inline Vec lanes_of(Vec row) {
+  return row;
+}
+inline IntVec lanes_of(WordVec rows) {
+  decltype(rows > rows) order;
+  for (int64_t i = 0; i < 2 * kWidth; ++i) order[i] = static_cast<int16_t>(i / 2 + i % 2 * kWidth);
+  const WordVec lanes = __builtin_shuffle(rows, order);
+  return load_as<IntVec>(&lanes);
 }
 inline IntVec lanes_of(HalfVec row, HalfVec next) {
   return widen(row) | (widen(next) << 16);
@@ -46,23 +61,60 @@ inline Vec add_products(Bf16, Vec acc, IntVec a, IntVec b) {
   return add_pair_products(acc, a, b);
 }
 
-/// e^x within 2 ulp for x in [-87, 88], 0 from kLowestExponent down; above 88 it stays.
-inline Vec exp(Vec x) {
-  const Vec clamped = min_of(max_of(x, splat(kLowestExponent)), splat(88.0f));
-  const Vec n = nearest(clamped * 1.44269504f);
-  const Vec r = clamped - n * 0.693359375f - n * -2.12194440e-4f;
-  Vec p = splat(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + (r + 1.0f);
+constexpr float kLog2E = 1.44269504f;
+
+/// 2^x within 2 ulp, 0 from kLowestPower down; above 127 it stays.
+inline Vec exp2(Vec x) {
+  const Vec clamped = min_of(max_of(x, splat(kLowestPower)), splat(127.0f));
+  const Vec n = nearest(clamped), f = clamped - n;
+  // The polynomial of least largest relative error over [-1/2, 1/2], exact at 0.
+  Vec p = splat(1.3264727217e-3f);
+  p = p * f + 9.6715127002e-3f;
+  p = p * f + 5.5507337438e-2f;
+  p = p * f + 2.4022242084e-1f;
+  p = p * f + 6.9314697760e-1f;
+  p = p * f + 1.0f;
+  return times_power_of_two(p, n);
+}
+/// The same within 2^-13.
+inline Vec rough_exp2(Vec x) {
+  const Vec clamped = min_of(max_of(x, splat(kLowestPower)), splat(127.0f));
+  const Vec n = nearest(clamped), f = clamped - n;
+  Vec p = splat(5.5008931154e-2f);
+  p = p * f + 2.4221096281e-1f;
+  p = p * f + 6.9328292750e-1f;
+  p = p * f + 1.0f;
   return times_power_of_two(p, n);
 }
 
-inline Vec sigmoid(Vec x) {
-  return reciprocal(1.0f + exp(-x));
+/// e^x within (1 + |x| / 2) 2^-22 of it.
+inline Vec exp(Vec x) {
+  return exp2(x * kLog2E);
+}
+
+/// 1 / (1 + e^-x) for results that are stored as the element: as exact as e^x in fp32, within 2^-12 for bf16.
+inline Vec sigmoid(float, Vec x) {
+  return reciprocal(1.0f + exp2(x * -kLog2E));
+}
+inline Vec sigmoid(Bf16, Vec x) {
+  return rough_reciprocal(1.0f + rough_exp2(x * -kLog2E));
+}
+
+/// All lanes of one vector.
+template <class Combine>
+inline float reduced(Vec value, const Combine& combine) {
+  const IntVec number = lane_numbers();
+#pragma GCC unroll 4
+  for (int32_t distance = kWidth / 2; distance > 0; distance /= 2) {
+    value = combine(value, __builtin_shuffle(value, number ^ distance));
+  }
+  return value[0];
+}
+inline float sum_of_lanes(Vec value) {
+  return reduced(value, [](Vec a, Vec b) { return a + b; });
+}
+inline float max_of_lanes(Vec value) {
+  return reduced(value, [](Vec a, Vec b) { return max_of(a, b); });
 }
 
 }  // namespace granule::GRANULE_ISA

@@ -22,21 +22,25 @@ struct ExpertChunk {
     constexpr int64_t lane_rows = kChunkRows / kPerLane<Element>;
     h_RF = carver.template take<Element>(kChunkRows * 2 * padded(F));
     grad_gate_up_R2F = h_RF;
-    x_panels = carver.template take<uint32_t>(divide_up(D, kPanel) * kPanel * lane_rows);
-    h_panels = carver.template take<uint32_t>(divide_up(F, kPanel) * kPanel * lane_rows);
+    const auto take_panels = [&](int64_t columns) {
+      return carver.template take<uint32_t>(divide_up(columns, kPanel) * kPanelLanes);
+    };
+    x_panels = take_panels(D);
+    h_panels = take_panels(F);
     if constexpr (kPerLane < Element >> 1) {
-      grad_gate_up_lanes = carver.template take<uint32_t>(2 * padded(F) * lane_rows);
-      grad_y_lanes = carver.template take<uint32_t>(D * lane_rows);
+      grad_gate_panels = take_panels(F);
+      grad_up_panels = take_panels(F);
+      grad_y_panels = take_panels(D);
     }
   }
 
+  static constexpr int64_t kPanelLanes = kChunkRows / kPerLane<Element> * kPanel;
+
   Carver carver;
-  Element* h_RF;                           // forward
-  Element* grad_gate_up_R2F;               // backward, in the same place
-  uint32_t* x_panels;                      // rows of x as panels of a sum over rows
-  uint32_t* h_panels;                      // the same of h
-  uint32_t* grad_gate_up_lanes = nullptr;  // two rows a lane; fp32 has the rows themselves
-  uint32_t* grad_y_lanes = nullptr;
+  Element* h_RF;                    // forward
+  Element* grad_gate_up_R2F;        // backward, in the same place
+  uint32_t *x_panels, *h_panels;    // for sums over rows
+  uint32_t *grad_gate_panels = nullptr, *grad_up_panels = nullptr, *grad_y_panels = nullptr;  // see row_lanes
 };
 
 template <class Element>
@@ -59,7 +63,7 @@ inline void finish_forward_tile(const float* c, int64_t rows, Element* gate_up, 
       const Vec gate = load(c + i * kPanel + j), up = load(c + i * kPanel + 16 + j);
       store(gate_up + i * kPanel + j, gate);
       store(gate_up + i * kPanel + 16 + j, up);
-      store(h + i * h_stride + j, gate * sigmoid(gate) * up);
+      store(h + i * h_stride + j, gate * sigmoid(Element(), gate) * up);
     }
   }
 }
@@ -99,10 +103,14 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
       Ahead next_gate = last ? Ahead() : whole_rows(task.gate_FD + (p + 1) * 16 * D, next_width * D, tiles);
       Ahead next_up = last ? whole_rows(task.down_DF, smaller(kPanel, D) * F, tiles)
                            : whole_rows(task.up_FD + (p + 1) * 16 * D, next_width * D, tiles);
+      const bool first = p == team.begin(blocks);
       for (int64_t r = 0; r < rows; r += kTileRows) {
         next_gate.step();
         next_up.step();
         set_row_bases(x_row, r, rows, base);
+        if (first) {
+          for (int64_t i = r + kTileRows; i < smaller(r + 2 * kTileRows, rows); ++i) ask_for(x_row(i), D);
+        }
         multiply_tile<Element, Into::kStore>(base, 1, panel, depth, c, kPanel, kPanel);
         finish_forward_tile(c, smaller(kTileRows, rows - r), gate_up + r * kPanel,
                             chunk.h_RF + r * h_stride + p * 16, h_stride);
@@ -124,35 +132,40 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
   }
 }
 
-/// From the gradient of h in `c` (16 or 32 columns from f on) and the kept gate and up: h again, as panel
-/// lanes, and the gradients of gate and up, both as rows and as lanes of two rows. F is padded.
+/// From the gradient of h in `c` (16 or 32 columns from f on) and the kept gate and up: h again and the gradients of
+/// gate and up in panels, those as rows too, of the padded width F for each (in fp32 as rows alone).
 template <class Element>
 inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, const Element* gate_up,
-                                 int64_t gate_up_stride, int64_t F, Element* grad_gate,
-                                 uint32_t* grad_gate_lanes, uint32_t* h_panel) {
+                                 int64_t gate_up_stride, int64_t F, Element* grad_gate, uint32_t* h_panel,
+                                 uint32_t* grad_gate_panel, uint32_t* grad_up_panel) {
   constexpr int64_t per_lane = kPerLane<Element>;
   for (int64_t i = 0; i < rows; i += per_lane) {
     for (int64_t j = 0; j < columns; j += kWidth) {
       const Element* kept = gate_up + j / 16 * gate_up_stride + j % 16;
-      using Stored = decltype(rounded(Element(), Vec()));
-      Stored h[2] = {}, grad_gate_part[2] = {}, grad_up_part[2] = {};
+      Vec h[2] = {}, grad_gates[2] = {}, grad_ups[2] = {};
 #pragma GCC unroll 2
       for (int64_t part = 0; part < per_lane; ++part) {
         if (i + part == rows) break;
         const Vec gate = load(kept + (i + part) * kPanel), up = load(kept + (i + part) * kPanel + 16);
         const Vec grad_h = load(c + (i + part) * kPanel + j);
-        const Vec open = sigmoid(gate), silu = gate * open;
-        h[part] = rounded(Element(), silu * up);
-        grad_up_part[part] = rounded(Element(), grad_h * silu);
-        grad_gate_part[part] = rounded(Element(), grad_h * up * (open + silu * (1.0f - open)));
-        store_as(grad_gate + (i + part) * 2 * F + j, grad_gate_part[part]);
-        store_as(grad_gate + (i + part) * 2 * F + F + j, grad_up_part[part]);
+        const Vec open = sigmoid(Element(), gate), silu = gate * open;
+        h[part] = silu * up;
+        grad_ups[part] = grad_h * silu;
+        grad_gates[part] = grad_h * up * (open + silu * (1.0f - open));
       }
-      store_as(h_panel + i / per_lane * kPanel + j, lanes_of(h[0], h[1]));
+      const auto grad_gate_stored = as_stored(Element(), grad_gates[0], grad_gates[1]);
+      const auto grad_up_stored = as_stored(Element(), grad_ups[0], grad_ups[1]);
+#pragma GCC unroll 2
+      for (int64_t part = 0; part < per_lane; ++part) {
+        if (i + part == rows) break;
+        store_row(grad_gate + (i + part) * 2 * F + j, grad_gate_stored, part);
+        store_row(grad_gate + (i + part) * 2 * F + F + j, grad_up_stored, part);
+      }
+      const int64_t lane = i / per_lane * kPanel + j;
+      store_as(h_panel + lane, lanes_of(as_stored(Element(), h[0], h[1])));
       if constexpr (per_lane > 1) {
-        uint32_t* lanes = grad_gate_lanes + i / per_lane * 2 * F + j;
-        store_as(lanes, lanes_of(grad_gate_part[0], grad_gate_part[1]));
-        store_as(lanes + F, lanes_of(grad_up_part[0], grad_up_part[1]));
+        store_as(grad_gate_panel + lane, lanes_of(grad_gate_stored));
+        store_as(grad_up_panel + lane, lanes_of(grad_up_stored));
       }
     }
   }
@@ -164,7 +177,7 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
                                   const ExpertChunk<Element>& chunk, int64_t start, int64_t rows,
                                   uint32_t* panel) {
   const int64_t D = task.D, F = task.F, row_width = padded(F);
-  constexpr int64_t lane_rows = kChunkRows / kPerLane<Element>;
+  constexpr int64_t panel_lanes = ExpertChunk<Element>::kPanelLanes;
   const auto x_row = [&](int64_t r) { return task.x_TD + task.source[start + r] * D; };
   const auto grad_y_row = [&](int64_t r) { return task.grad_y_RD + (start + r) * D; };
   const auto down_row = [&](int64_t d) { return task.down_DF + d * F; };
@@ -174,28 +187,30 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
   for (int64_t p = team.begin(x_panels); p < team.end(x_panels); ++p) {
     const int64_t columns = smaller(kPanel, D - p * kPanel);
     pack_rows<Element>([&](int64_t r) { return x_row(r) + p * kPanel; }, rows, columns,
-                       chunk.x_panels + p * kPanel * lane_rows, kPanel);
+                       chunk.x_panels + p * panel_lanes);
     if constexpr (kPerLane < Element >> 1) {
       pack_rows<Element>([&](int64_t r) { return grad_y_row(r) + p * kPanel; }, rows, columns,
-                         chunk.grad_y_lanes + p * kPanel, D);
+                         chunk.grad_y_panels + p * panel_lanes);
     }
   }
   const uint32_t* base[kTileRows];
   alignas(64) float c[kTileRows * kPanel];
   for (int64_t p = team.begin(f_panels); p < team.end(f_panels); ++p) {
     const int64_t f = p * kPanel, columns = smaller(kPanel, row_width - f);
-    pack_rows<Element>([&](int64_t d) { return down_row(d) + f; }, D, smaller(kPanel, F - f), panel, kPanel);
+    pack_rows<Element>([&](int64_t d) { return down_row(d) + f; }, D, smaller(kPanel, F - f), panel);
     const Element* gate_up = task.gate_up + f / 16 * task.gate_up_stride + start * kPanel;
     Ahead ahead = columns_of_rows(task.down_DF + f + columns, F, f + columns < F ? D : 0, tiles);
     for (int64_t r = 0; r < rows; r += kTileRows) {
       ahead.step();
       set_row_bases(grad_y_row, r, rows, base);
+      for (int64_t j = 0; j < columns; j += 16) {
+        ask_for(gate_up + j / 16 * task.gate_up_stride + r * kPanel, kTileRows * kPanel);
+      }
       multiply_tile<Element, Into::kStore>(base, 1, panel, D / kPerLane<Element>, c, kPanel, columns);
-      const int64_t lane_row = r / kPerLane<Element>;
+      const int64_t lane = p * panel_lanes + r / kPerLane<Element> * kPanel;
       finish_backward_tile(c, smaller(kTileRows, rows - r), columns, gate_up + r * kPanel,
                            task.gate_up_stride, row_width, chunk.grad_gate_up_R2F + r * 2 * row_width + f,
-                           chunk.grad_gate_up_lanes + lane_row * 2 * row_width + f,
-                           chunk.h_panels + p * kPanel * lane_rows + lane_row * kPanel);
+                           chunk.h_panels + lane, chunk.grad_gate_panels + lane, chunk.grad_up_panels + lane);
     }
   }
 }
@@ -206,11 +221,8 @@ inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& t
                                   const ExpertChunk<Element>& chunk, int64_t start, int64_t rows,
                                   uint32_t* panel) {
   const int64_t D = task.D, F = task.F, row_width = padded(F);
-  constexpr int64_t chunk_lane_rows = kChunkRows / kPerLane<Element>;
+  constexpr int64_t panel_lanes = ExpertChunk<Element>::kPanelLanes;
   const int64_t lane_rows = divide_up(rows, kPerLane<Element>);
-  constexpr bool paired = kPerLane < Element >> 1;
-  const uint32_t* gate_up_lanes = paired ? chunk.grad_gate_up_lanes : as_lanes(chunk.grad_gate_up_R2F);
-  const uint32_t* grad_y_lanes = paired ? chunk.grad_y_lanes : as_lanes(task.grad_y_RD + start * D);
   const auto grad_row = [&](int64_t r) { return chunk.grad_gate_up_R2F + r * 2 * row_width; };
 
   const int64_t d_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel),
@@ -219,31 +231,30 @@ inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& t
     const int64_t d = p * kPanel, columns = smaller(kPanel, D - d);
     if (task.grad_x_RD != nullptr) {
       const int64_t weight_lanes = F / kPerLane<Element> * kPanel;
-      const int64_t panel_lanes = row_width / kPerLane<Element> * kPanel;
+      const int64_t padded_lanes = row_width / kPerLane<Element> * kPanel;
       const auto pack = [&](const Element* weight_FD, uint32_t* target) {
-        pack_rows<Element>([&](int64_t f) { return weight_FD + f * D + d; }, F, columns, target, kPanel);
-        std::memset(target + weight_lanes, 0, static_cast<size_t>(panel_lanes - weight_lanes) * 4);
+        pack_rows<Element>([&](int64_t f) { return weight_FD + f * D + d; }, F, columns, target);
+        std::memset(target + weight_lanes, 0, static_cast<size_t>(padded_lanes - weight_lanes) * 4);
       };
       pack(task.gate_FD, panel);
-      pack(task.up_FD, panel + panel_lanes);
+      pack(task.up_FD, panel + padded_lanes);
       Ahead ahead = columns_of_rows(task.gate_FD + d + columns, D, d + columns < D ? F : 0, tiles);
       multiply_rows(grad_row, 0, rows, panel, 2 * row_width, task.grad_x_RD + start * D + d, D, columns, ahead);
     }
-    const uint32_t* x_panel = chunk.x_panels + p * kPanel * chunk_lane_rows;
-    if (task.grad_gate_FD != nullptr) {
-      add_sum_over_rows<Element>(gate_up_lanes, 2 * row_width, x_panel, lane_rows, task.grad_gate_FD + d, D,
-                                 F, columns);
-    }
-    if (task.grad_up_FD != nullptr) {
-      add_sum_over_rows<Element>(gate_up_lanes + row_width, 2 * row_width, x_panel, lane_rows,
-                                 task.grad_up_FD + d, D, F, columns);
-    }
+    const auto add_gradient = [&](const Element* grad_rows, const uint32_t* grad_panels, float* grad_FD) {
+      if (grad_FD == nullptr) return;
+      add_sum_over_rows<Element>(row_lanes(grad_rows, 2 * row_width, grad_panels, panel_lanes),
+                                 chunk.x_panels + p * panel_lanes, lane_rows, grad_FD + d, D, F, columns);
+    };
+    add_gradient(chunk.grad_gate_up_R2F, chunk.grad_gate_panels, task.grad_gate_FD);
+    add_gradient(chunk.grad_gate_up_R2F + row_width, chunk.grad_up_panels, task.grad_up_FD);
   }
   if (task.grad_down_DF == nullptr) return;
   for (int64_t p = team.begin(f_panels); p < team.end(f_panels); ++p) {
     const int64_t f = p * kPanel, columns = smaller(kPanel, F - f);
-    add_sum_over_rows<Element>(grad_y_lanes, D, chunk.h_panels + p * kPanel * chunk_lane_rows, lane_rows,
-                               task.grad_down_DF + f, F, D, columns);
+    add_sum_over_rows<Element>(row_lanes(task.grad_y_RD + start * D, D, chunk.grad_y_panels, panel_lanes),
+                               chunk.h_panels + p * panel_lanes, lane_rows, task.grad_down_DF + f, F, D,
+                               columns);
   }
 }
 

@@ -13,8 +13,10 @@ constexpr int64_t kMinHeadRows = 64;
 /// Logits of a chunk, while it has more rows than the least.
 constexpr int64_t kHeadLogits = int64_t{1} << 22;
 
-/// Lanes from one row of gradients to the next; see kBackwardStride.
+/// Elements from one row of gradients to the next; see kBackwardStride.
 constexpr int64_t kHeadStride = kHeadBlock + 16;
+/// A logit so far above its row's reference makes the row take another.
+constexpr float kHeadRange = 40.0f;
 
 /// Rows of a chunk.
 inline int64_t head_rows(int64_t V) {
@@ -24,30 +26,36 @@ inline int64_t head_rows(int64_t V) {
 template <class Element>
 struct HeadChunk {
   HeadChunk(int64_t D, int64_t V, std::byte* buffer) : carver(buffer), max_rows(head_rows(V)) {
-    const int64_t lane_rows = max_rows / kPerLane<Element>, blocks = divide_up(V, kHeadBlock);
-    logits = carver.template take<float>(divide_up(V, kPanel) * kPanel * max_rows);
-    maximum = carver.template take<float>(blocks * max_rows);
-    sum = carver.template take<float>(blocks * max_rows);
+    const int64_t panels = divide_up(V, kPanel);
+    panel_lanes = max_rows / kPerLane<Element> * kPanel;
+    exponentials = carver.template take<float>(panels * kPanel * max_rows);
+    reference = carver.template take<float>(panels * max_rows);
+    sum = carver.template take<float>(divide_up(V, kHeadBlock) * max_rows);
+    target = carver.template take<float>(max_rows);
     log_sum = carver.template take<float>(max_rows);
-    grad_lanes = carver.template take<uint32_t>(lane_rows * kHeadStride);
-    grad = kPerLane<Element> == 1 ? reinterpret_cast<Element*>(grad_lanes)
-                                  : carver.template take<Element>(max_rows * kHeadStride);
-    hidden_rows = carver.template take<uint32_t>(divide_up(D, kPanel) * kPanel * lane_rows);
+    grad = carver.template take<Element>(max_rows * kHeadStride);
+    if constexpr (kPerLane < Element >> 1) {
+      grad_panels = carver.template take<uint32_t>(kHeadBlock / kPanel * panel_lanes);
+    }
+    hidden_panels = carver.template take<uint32_t>(divide_up(D, kPanel) * panel_lanes);
     grad_hidden = carver.template take<float>(max_rows * D);
   }
 
   /// Of rows from r on and the 32 columns from v on, a row's columns together.
-  float* logits_at(int64_t v, int64_t r) const { return logits + v * max_rows + r * kPanel; }
+  float* exponentials_at(int64_t v, int64_t r) const { return exponentials + v * max_rows + r * kPanel; }
+  float& reference_at(int64_t v, int64_t r) const { return reference[v / kPanel * max_rows + r]; }
+  float& sum_at(int64_t v, int64_t r) const { return sum[v / kHeadBlock * max_rows + r]; }
 
   Carver carver;
-  int64_t max_rows;
-  float* logits;
-  float *maximum, *sum;   // [blocks, rows]: of each block of the vocabulary
-  float* log_sum;         // [rows]
-  uint32_t* grad_lanes;   // gradients of the logits of a block [rows per lane, block]
-  Element* grad;          // [rows, block], in the same place for fp32
-  uint32_t* hidden_rows;  // panels for sums over rows
-  float* grad_hidden;     // [rows, D]
+  int64_t max_rows, panel_lanes;
+  float* exponentials;      // e^(logit - reference)
+  float* reference;         // [panels, rows]
+  float* sum;               // [blocks, rows]: of the exponentials of a block, under its last panel's reference
+  float *target, *log_sum;  // [rows]: the label's logit, and the logarithm of the sum of e^logit
+  Element* grad;            // gradients of the logits of a block, [rows, block]
+  uint32_t* grad_panels = nullptr;  // see row_lanes
+  uint32_t* hidden_panels;  // the chunk's rows for sums over them
+  float* grad_hidden;       // [rows, D]
 };
 
 template <class Element>
@@ -55,10 +63,10 @@ size_t head_shared_bytes(int64_t D, int64_t V) {
   return HeadChunk<Element>(D, V, nullptr).carver.used_since(nullptr);
 }
 
-/// A packed panel, and the running maxima and sums of each row.
+/// A packed panel, and what each row has of a block so far.
 template <class Element>
 size_t head_thread_bytes(int64_t D, int64_t) {
-  return static_cast<size_t>((larger(D, kHeadBlock) * kPanel + 2 * kMaxHeadRows * kWidth) * 4);
+  return static_cast<size_t>((larger(D, kHeadBlock) * kPanel + kMaxHeadRows * kWidth + kMaxHeadRows) * 4);
 }
 
 /// Logits of a tile of rows and up to 32 columns from v on; columns beyond the vocabulary are kUnseen.
@@ -74,89 +82,103 @@ inline void make_logits(const HeadTask<Element>& task, int64_t start, int64_t r,
   }
 }
 
-/// Logits of one block of the vocabulary for all rows of a chunk, their maximum and sum of exponentials. Each
-/// lane of a vector keeps its own until the end of the block.
+/// 32 logits of a row become their exponentials. The row's reference, below which they are taken, follows them
+/// up only when it must; its sum, kept lane by lane, goes with it.
+inline void exponentiate(float* logits, float& reference, float* lane_sum) {
+  Vec best = load(logits);
+  for (int64_t j = kWidth; j < kPanel; j += kWidth) best = max_of(best, load(logits + j));
+  const float highest = max_of_lanes(best);
+  Vec sum = load(lane_sum);
+  if (highest > reference + kHeadRange) {
+    sum = sum * exp(splat(reference - highest));
+    reference = highest;
+  }
+  for (int64_t j = 0; j < kPanel; j += kWidth) {
+    const Vec value = exp(load(logits + j) - reference);
+    sum += value;
+    store(logits + j, value);
+  }
+  store(lane_sum, sum);
+}
+
+/// One block of the vocabulary for all rows of a chunk.
 template <class Element>
 inline void make_block(const HeadTask<Element>& task, int64_t start, int64_t rows, int64_t block,
-                       const HeadChunk<Element>& chunk, uint32_t* panel, float* lane_maximum,
-                       float* lane_sum) {
-  for (int64_t i = 0; i < rows * kWidth; ++i) {
-    lane_maximum[i] = kUnseen;
-    lane_sum[i] = 0;
+                       const HeadChunk<Element>& chunk, std::byte* own) {
+  Carver carver(own);
+  auto* panel = carver.template take<uint32_t>(larger(task.D, kHeadBlock) * kPanel);
+  auto* lane_sum = carver.template take<float>(kMaxHeadRows * kWidth);
+  auto* reference = carver.template take<float>(kMaxHeadRows);
+  for (int64_t r = 0; r < rows; ++r) {
+    store(lane_sum + r * kWidth, Vec{});
+    reference[r] = kUnseen;
   }
-  const int64_t end = smaller(task.V, (block + 1) * kHeadBlock);
-  for (int64_t v = block * kHeadBlock; v < end; v += kPanel) {
+  for (int64_t v = block; v < smaller(task.V, block + kHeadBlock); v += kPanel) {
     pack_rows_transposed(task.head_VD + v * task.D, task.D, smaller(kPanel, task.V - v), task.D, panel);
     for (int64_t r = 0; r < rows; r += kTileRows) {
-      const int64_t tile_rows = smaller(kTileRows, rows - r);
-      float* logits = chunk.logits_at(v, r);
-      make_logits(task, start, r, tile_rows, v, panel, logits);
-      for (int64_t i = 0; i < tile_rows; ++i) {
-        const float* logit = logits + i * kPanel;
-        const Vec old = load(lane_maximum + (r + i) * kWidth);
-        Vec best = old;
-        for (int64_t j = 0; j < kPanel; j += kWidth) best = max_of(best, load(logit + j));
-        Vec sum = load(lane_sum + (r + i) * kWidth) * exp(old - best);
-        for (int64_t j = 0; j < kPanel; j += kWidth) sum += exp(load(logit + j) - best);
-        store(lane_maximum + (r + i) * kWidth, best);
-        store(lane_sum + (r + i) * kWidth, sum);
+      const int64_t tile_end = smaller(r + kTileRows, rows);
+      make_logits(task, start, r, tile_end - r, v, panel, chunk.exponentials_at(v, r));
+      for (int64_t i = r; i < tile_end; ++i) {
+        float* logits = chunk.exponentials_at(v, i);
+        const int64_t label = task.label[task.token[start + i]] - v;
+        if (label >= 0 && label < kPanel) chunk.target[i] = logits[label];
+        exponentiate(logits, reference[i], lane_sum + i * kWidth);
+        chunk.reference_at(v, i) = reference[i];
       }
     }
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    const Vec maximum = load(lane_maximum + r * kWidth);
-    const float best = max_of_lanes(maximum);
-    chunk.maximum[block * chunk.max_rows + r] = best;
-    chunk.sum[block * chunk.max_rows + r] = sum_of_lanes(load(lane_sum + r * kWidth) * exp(maximum - best));
-  }
+  for (int64_t r = 0; r < rows; ++r) chunk.sum_at(block, r) = sum_of_lanes(load(lane_sum + r * kWidth));
 }
 
 /// Loss of row r of a chunk, from what its blocks gave.
 template <class Element>
 inline void finish_loss(const HeadTask<Element>& task, int64_t start, int64_t r,
                         const HeadChunk<Element>& chunk) {
-  const int64_t blocks = divide_up(task.V, kHeadBlock), token = task.token[start + r];
-  const int64_t label = task.label[token];
-  float best = kUnseen, sum = 0;
-  for (int64_t block = 0; block < blocks; ++block) {
-    best = larger(best, chunk.maximum[block * chunk.max_rows + r]);
+  const auto last_reference = [&](int64_t block) {
+    return chunk.reference_at(smaller(task.V, block + kHeadBlock) - 1, r);
+  };
+  float highest = kUnseen, sum = 0;
+  for (int64_t block = 0; block < task.V; block += kHeadBlock) highest = larger(highest, last_reference(block));
+  for (int64_t block = 0; block < task.V; block += kHeadBlock) {
+    sum += chunk.sum_at(block, r) * __builtin_expf(last_reference(block) - highest);
   }
-  for (int64_t block = 0; block < blocks; ++block) {
-    const int64_t place = block * chunk.max_rows + r;
-    sum += chunk.sum[place] * __builtin_expf(chunk.maximum[place] - best);
-  }
-  chunk.log_sum[r] = best + __builtin_logf(sum);
-  const float target = chunk.logits_at(label / kPanel * kPanel, r)[label % kPanel];
-  task.loss_T[token] = best - target + __builtin_logf(sum);
+  chunk.log_sum[r] = highest + __builtin_logf(sum);
+  task.loss_T[task.token[start + r]] = highest - chunk.target[r] + __builtin_logf(sum);
 }
 
-/// Logits of rows [r, r + rows), columns [v, v + 32), become the gradients of the sum of losses in them.
+/// What turns the exponentials of 32 columns into probabilities, in place of their references.
+template <class Element>
+inline void make_factors(int64_t v, int64_t rows, const HeadChunk<Element>& chunk) {
+  for (int64_t r = 0; r < rows; r += kWidth) {
+    float* place = &chunk.reference_at(v, r);
+    store(place, exp(load(place) - load(chunk.log_sum + r)));
+  }
+}
+
+/// The gradients of the sum of losses in the logits of rows [r, r + rows), columns [v, v + 32).
 template <class Element>
 inline void finish_head_tile(const HeadTask<Element>& task, int64_t start, int64_t r, int64_t rows, int64_t v,
                              const HeadChunk<Element>& chunk) {
   constexpr int64_t per_lane = kPerLane<Element>;
   const int64_t column = v % kHeadBlock;
-  float* logits = chunk.logits_at(v, r);
+  float* values = chunk.exponentials_at(v, r);
   for (int64_t i = 0; i < rows; ++i) {
+    const float factor = chunk.reference_at(v, r + i);
+    float* row = values + i * kPanel;
+    for (int64_t j = 0; j < kPanel; j += kWidth) store(row + j, load(row + j) * factor);
     const int64_t label = task.label[task.token[start + r + i]] - v;
-    for (int64_t j = 0; j < kPanel; j += kWidth) {
-      float* place = logits + i * kPanel + j;
-      store(place, exp(load(place) - chunk.log_sum[r + i]));
-    }
-    if (label >= 0 && label < kPanel) logits[i * kPanel + label] -= 1;
+    if (label >= 0 && label < kPanel) row[label] -= 1;
   }
+  uint32_t* lanes = chunk.grad_panels + column / kPanel * chunk.panel_lanes;
   for (int64_t i = 0; i < rows; i += per_lane) {
     for (int64_t j = 0; j < kPanel; j += kWidth) {
-      using Stored = decltype(rounded(Element(), Vec()));
-      Stored part[2] = {};
-      for (int64_t k = 0; k < per_lane && i + k < rows; ++k) {
-        part[k] = rounded(Element(), load(logits + (i + k) * kPanel + j));
-        store_as(chunk.grad + (r + i + k) * kHeadStride + column + j, part[k]);
-      }
-      if constexpr (per_lane > 1) {
-        store_as(chunk.grad_lanes + (r + i) / per_lane * kHeadStride + column + j,
-                 lanes_of(part[0], part[1]));
-      }
+      const float* row = values + i * kPanel + j;
+      const bool paired = i + per_lane <= rows;
+      const auto stored = as_stored(Element(), load(row), paired ? load(row + (per_lane - 1) * kPanel) : Vec{});
+      Element* grad = chunk.grad + (r + i) * kHeadStride + column + j;
+      store_row(grad, stored, 0);
+      if (per_lane > 1 && paired) store_row(grad + kHeadStride, stored, 1);
+      if constexpr (per_lane > 1) store_as(lanes + (r + i) / per_lane * kPanel + j, lanes_of(stored));
     }
   }
 }
@@ -169,6 +191,7 @@ inline void head_block_gradients(const HeadTask<Element>& task, const Team& team
   const int64_t D = task.D, d_panels = divide_up(D, kPanel);
   const int64_t words = smaller(kHeadBlock, task.V - block), v_panels = divide_up(words, kPanel);
   for (int64_t p = team.begin(v_panels); p < team.end(v_panels); ++p) {
+    make_factors(block + p * kPanel, rows, chunk);
     for (int64_t r = 0; r < rows; r += kTileRows) {
       finish_head_tile(task, start, r, smaller(kTileRows, rows - r), block + p * kPanel, chunk);
     }
@@ -178,13 +201,12 @@ inline void head_block_gradients(const HeadTask<Element>& task, const Team& team
   for (int64_t item = team.begin(2 * d_panels); item < team.end(2 * d_panels); ++item) {
     const int64_t d = item / 2 * kPanel, columns = smaller(kPanel, D - d);
     if (item % 2 == 0) {
-      pack_rows<Element>([&](int64_t w) { return task.head_VD + (block + w) * D + d; }, words, columns, panel,
-                         kPanel);
+      pack_rows<Element>([&](int64_t w) { return task.head_VD + (block + w) * D + d; }, words, columns, panel);
       add_rows<Element>([&](int64_t r) { return chunk.grad + r * kHeadStride; }, rows, panel,
                         divide_up(words, kPerLane<Element>), chunk.grad_hidden + d, D, columns);
     } else if (task.grad_head_VD != nullptr) {
-      add_sum_over_rows<Element>(chunk.grad_lanes, kHeadStride,
-                                 chunk.hidden_rows + d * (chunk.max_rows / kPerLane<Element>),
+      add_sum_over_rows<Element>(row_lanes(chunk.grad, kHeadStride, chunk.grad_panels, chunk.panel_lanes),
+                                 chunk.hidden_panels + d / kPanel * chunk.panel_lanes,
                                  divide_up(rows, kPerLane<Element>), task.grad_head_VD + block * D + d, D,
                                  words, columns);
     }
@@ -192,7 +214,7 @@ inline void head_block_gradients(const HeadTask<Element>& task, const Team& team
   team.barrier();
 }
 
-/// Gradients of the chunk of rows from `start` on, whose logits and sums are there.
+/// Gradients of the chunk of rows from `start` on, whose exponentials and sums are there.
 template <class Element>
 inline void head_chunk_gradients(const HeadTask<Element>& task, const Team& team, int64_t start, int64_t rows,
                                  const HeadChunk<Element>& chunk, uint32_t* panel) {
@@ -200,8 +222,7 @@ inline void head_chunk_gradients(const HeadTask<Element>& task, const Team& team
   for (int64_t p = team.begin(d_panels); p < team.end(d_panels); ++p) {
     pack_rows<Element>(
         [&](int64_t r) { return task.hidden_TD + task.token[start + r] * D + p * kPanel; }, rows,
-        smaller(kPanel, D - p * kPanel),
-        chunk.hidden_rows + p * kPanel * (chunk.max_rows / kPerLane<Element>), kPanel);
+        smaller(kPanel, D - p * kPanel), chunk.hidden_panels + p * chunk.panel_lanes);
   }
   for (int64_t r = team.begin(rows); r < team.end(rows); ++r) {
     std::memset(chunk.grad_hidden + r * D, 0, static_cast<size_t>(D) * sizeof(float));
@@ -219,20 +240,17 @@ inline void head_chunk_gradients(const HeadTask<Element>& task, const Team& team
 template <class Element>
 void head_losses(const HeadTask<Element>& task, const Team& team, std::byte* shared, std::byte* own) {
   const HeadChunk<Element> chunk(task.D, task.V, shared);
-  Carver carver(own);
-  auto* panel = carver.template take<uint32_t>(larger(task.D, kHeadBlock) * kPanel);
-  auto* lane_maximum = carver.template take<float>(kMaxHeadRows * kWidth);
-  auto* lane_sum = carver.template take<float>(kMaxHeadRows * kWidth);
   const int64_t blocks = divide_up(task.V, kHeadBlock);
   for (int64_t start = 0; start < task.rows; start += chunk.max_rows) {
     const int64_t rows = smaller(chunk.max_rows, task.rows - start);
     for (int64_t block = team.begin(blocks); block < team.end(blocks); ++block) {
-      make_block(task, start, rows, block, chunk, panel, lane_maximum, lane_sum);
+      make_block(task, start, rows, block * kHeadBlock, chunk, own);
     }
     team.barrier();
     for (int64_t r = team.begin(rows); r < team.end(rows); ++r) finish_loss(task, start, r, chunk);
     team.barrier();
-    if (task.grad_hidden_TD != nullptr) head_chunk_gradients(task, team, start, rows, chunk, panel);
+    if (task.grad_hidden_TD == nullptr) continue;
+    head_chunk_gradients(task, team, start, rows, chunk, reinterpret_cast<uint32_t*>(own));
   }
 }
 

@@ -14,12 +14,14 @@ struct LinearBuffers {
   LinearBuffers(int64_t in, int64_t out, std::byte* buffer) : carver(buffer) {
     constexpr int64_t lane_rows = kLinearRows / kPerLane<Element>;
     x_panels = carver.template take<uint32_t>(divide_up(in, kPanel) * kPanel * lane_rows);
-    if constexpr (kPerLane < Element >> 1) grad_y_lanes = carver.template take<uint32_t>(out * lane_rows);
+    if constexpr (kPerLane < Element >> 1) {
+      grad_y_panels = carver.template take<uint32_t>(divide_up(out, kPanel) * kPanel * lane_rows);
+    }
   }
 
   Carver carver;
-  uint32_t* x_panels;                // rows of a chunk, for sums over them
-  uint32_t* grad_y_lanes = nullptr;  // two rows a lane; fp32 has the rows themselves
+  uint32_t* x_panels;                 // rows of a chunk, for sums over them
+  uint32_t* grad_y_panels = nullptr;  // see row_lanes
 };
 
 template <class Element>
@@ -55,8 +57,7 @@ inline void linear_backward_x(const LinearTask<Element>& task, const Team& team,
   for (int64_t item = team.begin(items); item < team.end(items); ++item) {
     const int64_t start = item / panels * kLinearRows, i = item % panels * kPanel;
     const int64_t columns = smaller(kPanel, task.in - i);
-    pack_rows<Element>([&](int64_t o) { return task.weight_OI + o * task.in + i; }, task.out, columns, panel,
-                       kPanel);
+    pack_rows<Element>([&](int64_t o) { return task.weight_OI + o * task.in + i; }, task.out, columns, panel);
     multiply_rows([&](int64_t r) { return task.grad_y_RO + r * task.out; }, start,
                   smaller(task.rows, start + kLinearRows), panel, task.out, task.grad_x_RI + i, task.in,
                   columns, Ahead());
@@ -65,28 +66,26 @@ inline void linear_backward_x(const LinearTask<Element>& task, const Team& team,
 
 template <class Element>
 inline void linear_backward_weight(const LinearTask<Element>& task, const Team& team, std::byte* shared) {
-  constexpr int64_t chunk_lane_rows = kLinearRows / kPerLane<Element>;
+  constexpr int64_t panel_lanes = kLinearRows / kPerLane<Element> * kPanel;
   const LinearBuffers<Element> buffers(task.in, task.out, shared);
   const int64_t panels = divide_up(task.in, kPanel), blocks = divide_up(task.out, kLinearBlock);
   for (int64_t start = 0; start < task.rows; start += kLinearRows) {
     const int64_t rows = smaller(kLinearRows, task.rows - start);
-    for (int64_t p = team.begin(panels); p < team.end(panels); ++p) {
-      pack_rows<Element>([&](int64_t r) { return task.x_RI + (start + r) * task.in + p * kPanel; }, rows,
-                         smaller(kPanel, task.in - p * kPanel),
-                         buffers.x_panels + p * kPanel * chunk_lane_rows, kPanel);
-    }
-    const uint32_t* grad_y_lanes = as_lanes(task.grad_y_RO + start * task.out);
-    if constexpr (kPerLane < Element >> 1) {
-      for (int64_t o = team.begin(task.out / 16) * 16; o < team.end(task.out / 16) * 16; o += 16) {
-        pack_rows<Element>([&](int64_t r) { return task.grad_y_RO + (start + r) * task.out + o; }, rows, 16,
-                           buffers.grad_y_lanes + o, task.out);
+    const auto pack = [&](const Element* matrix, int64_t width, uint32_t* panels_of_rows) {
+      const int64_t count = divide_up(width, kPanel);
+      for (int64_t p = team.begin(count); p < team.end(count); ++p) {
+        pack_rows<Element>([&](int64_t r) { return matrix + (start + r) * width + p * kPanel; }, rows,
+                           smaller(kPanel, width - p * kPanel), panels_of_rows + p * panel_lanes);
       }
-      grad_y_lanes = buffers.grad_y_lanes;
-    }
+    };
+    pack(task.x_RI, task.in, buffers.x_panels);
+    if (kPerLane<Element> > 1) pack(task.grad_y_RO, task.out, buffers.grad_y_panels);
+    const RowLanes grad_y =
+        row_lanes(task.grad_y_RO + start * task.out, task.out, buffers.grad_y_panels, panel_lanes);
     team.barrier();
     for (int64_t item = team.begin(panels * blocks); item < team.end(panels * blocks); ++item) {
       const int64_t i = item / blocks * kPanel, o = item % blocks * kLinearBlock;
-      add_sum_over_rows<Element>(grad_y_lanes + o, task.out, buffers.x_panels + i * chunk_lane_rows,
+      add_sum_over_rows<Element>(grad_y.from_column(o), buffers.x_panels + i / kPanel * panel_lanes,
                                  divide_up(rows, kPerLane<Element>), task.grad_weight_OI + o * task.in + i,
                                  task.in, smaller(kLinearBlock, task.out - o), smaller(kPanel, task.in - i));
     }

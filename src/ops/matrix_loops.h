@@ -60,16 +60,30 @@ inline void add_rows(const RowOf& row_of, int64_t count, const uint32_t* panel, 
   }
 }
 
-/// grad[i][0 .. columns) += sum over rows of lanes[row][i] * panel[row] for i in [0, count). `lanes` may be
-/// read up to a whole tile beyond `count`.
+/// The left factor of a sum over rows: lane c of row s lies at first[s * row_step + c / 32 * panel_step + c % 32].
+struct RowLanes {
+  const uint32_t* first;
+  int64_t row_step, panel_step;
+
+  RowLanes from_column(int64_t c) const { return {first + c / kPanel * panel_step + c % kPanel, row_step, panel_step}; }
+};
+
+/// Packed panels where a lane is of two rows, else the matrix of `width` columns itself.
 template <class Element>
-inline void add_sum_over_rows(const uint32_t* lanes, int64_t lane_stride, const uint32_t* panel,
-                              int64_t lane_rows, float* grad, int64_t grad_stride, int64_t count,
-                              int64_t columns) {
+inline RowLanes row_lanes(const Element* matrix, int64_t width, const uint32_t* panels, int64_t panel_lanes) {
+  if (kPerLane<Element> == 1) return {as_lanes(matrix), width, kPanel};
+  return {panels, kPanel, panel_lanes};
+}
+
+/// grad[i][0 .. columns) += sum over rows of left[row][i] * right[row] for i in [0, count). `left` may be read up to
+/// a whole tile beyond `count`.
+template <class Element>
+inline void add_sum_over_rows(const RowLanes& left, const uint32_t* right, int64_t lane_rows, float* grad,
+                              int64_t grad_stride, int64_t count, int64_t columns) {
   const uint32_t* base[kTileRows];
   for (int64_t first = 0; first < count; first += kTileRows) {
-    for (int64_t i = 0; i < kTileRows; ++i) base[i] = lanes + first + i;
-    add_tile<Element>(base, lane_stride, panel, lane_rows, grad + first * grad_stride, grad_stride,
+    for (int64_t i = 0; i < kTileRows; ++i) base[i] = left.from_column(first).first + i;
+    add_tile<Element>(base, left.row_step, right, lane_rows, grad + first * grad_stride, grad_stride,
                       count - first, columns);
   }
 }

@@ -50,6 +50,13 @@ inline Vec splat(float value) {
 inline IntVec splat(int32_t value) {
   return IntVec{} + value;
 }
+/// 0, 1, 2 ..
+inline IntVec lane_numbers() {
+  static constexpr int32_t numbers[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  static_assert(sizeof(IntVec) <= sizeof(numbers));
+  return load_as<IntVec>(numbers);
+}
+
 inline IntVec bits_of(Vec value) {
   return load_as<IntVec>(&value);
 }

@@ -21,8 +21,8 @@ inline HalfVec narrow(IntVec lanes) {
   return reinterpret_cast<HalfVec>(_mm512_cvtepi32_epi16(reinterpret_cast<__m512i>(lanes)));
 }
 
-/// From here on e^x is 0.
-constexpr float kLowestExponent = -110.0f;
+/// From here down 2^x is 0.
+constexpr float kLowestPower = -160.0f;
 
 /// The nearest integer, and p * 2^n for such an n.
 inline Vec nearest(Vec x) {
@@ -32,9 +32,13 @@ inline Vec times_power_of_two(Vec p, Vec n) {
   return _mm512_scalef_ps(p, n);
 }
 
+/// 1 / x within 2^-14 of it.
+inline Vec rough_reciprocal(Vec x) {
+  return _mm512_rcp14_ps(x);
+}
 /// 1 / x within 2 ulp for 0 < x < 2^126.
 inline Vec reciprocal(Vec x) {
-  const Vec guess = _mm512_rcp14_ps(x);
+  const Vec guess = rough_reciprocal(x);
   return guess * (2.0f - x * guess);
 }
 

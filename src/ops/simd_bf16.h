@@ -16,5 +16,10 @@ inline Vec add_pair_products(Vec acc, IntVec a, IntVec b) {
 inline HalfVec round_to_bf16(Vec value) {
   return reinterpret_cast<HalfVec>(_mm512_cvtneps_pbh(value));
 }
+/// The values of `a`, then those of `b`.
+inline WordVec round_to_bf16(Vec a, Vec b) {
+  const __m512bh both = _mm512_cvtne2ps_pbh(b, a);
+  return load_as<WordVec>(&both);
+}
 
 }  // namespace granule::GRANULE_ISA

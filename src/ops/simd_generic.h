@@ -19,8 +19,8 @@ inline HalfVec narrow(IntVec lanes) {
   return __builtin_convertvector(lanes, HalfVec);
 }
 
-/// From here on e^x is 0.
-constexpr float kLowestExponent = -88.0f;
+/// From here down 2^x is 0.
+constexpr float kLowestPower = -127.0f;
 
 /// The nearest integer of |x| < 2^22: adding 1.5 * 2^23 leaves no room for more.
 inline Vec nearest(Vec x) {
@@ -34,6 +34,9 @@ inline Vec times_power_of_two(Vec p, Vec n) {
 
 inline Vec reciprocal(Vec x) {
   return 1.0f / x;
+}
+inline Vec rough_reciprocal(Vec x) {
+  return reciprocal(x);
 }
 
 }  // namespace granule::GRANULE_ISA

@@ -18,5 +18,10 @@ inline HalfVec round_to_bf16(Vec value) {
   const IntVec rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   return narrow((value != value ? splat(0x7fc0) : rounded) & 0xffff);
 }
+/// The values of `a`, then those of `b`.
+inline WordVec round_to_bf16(Vec a, Vec b) {
+  const HalfVec both[2] = {round_to_bf16(a), round_to_bf16(b)};
+  return load_as<WordVec>(both);
+}
 
 }  // namespace granule::GRANULE_ISA

@@ -14,8 +14,8 @@ constexpr int64_t kPanel = 32;
 
 enum class Into { kStore, kAdd };
 
-/// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is 16 or 32.
-/// Not inlined: among the variables of a caller the sums would no longer all find a register.
+/// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is a multiple of 16,
+/// every 32 of which have a panel of `steps` steps, one behind the other. Not inlined: among the variables of a caller the sums would no longer all find a register.
 template <class Element, Into into>
 [[gnu::noinline]] void multiply_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel,
                                      int64_t steps, float* c, int64_t c_stride, int64_t columns) {
@@ -29,7 +29,7 @@ template <class Element, Into into>
   }
   for (int64_t first = 0; first < columns; first += 2 * kWidth) {
     Vec acc[kTileRows][2] = {};
-    const uint32_t* lanes = panel + first;
+    const uint32_t* lanes = panel + first / kPanel * kPanel * steps + first % kPanel;
     int64_t offset = 0;
     for (int64_t s = 0; s < steps; ++s, offset += step, lanes += kPanel) {
       const IntVec b0 = load_as<IntVec>(lanes), b1 = load_as<IntVec>(lanes + kWidth);
@@ -110,6 +110,14 @@ inline void pack_transposed(const uint32_t* weight, int64_t stride, int64_t step
   }
 }
 
+/// Rows lie anywhere, so the hardware does not foresee them: packing asks for those that come so many later.
+constexpr int64_t kRowsAhead = 16;
+
+template <class Element>
+inline void ask_for(const Element* elements, int64_t count) {
+  for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(Element))) __builtin_prefetch(elements + i);
+}
+
 /// The first `count` elements, the others zero.
 template <class V, class Element>
 inline V load_first(const Element* source, int64_t count) {
@@ -119,14 +127,13 @@ inline V load_first(const Element* source, int64_t count) {
 }
 
 /// `columns` columns of `count` rows, row r being row_of(r), and zeros up to the next multiple of 16: the sum
-/// runs over the rows. Lane row s lies at lanes + s * lane_stride; a missing partner of the last row counts as
-/// zero.
+/// runs over the rows. A missing partner of the last row counts as zero.
 template <class Element, class RowOf>
-inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint32_t* lanes,
-                      int64_t lane_stride) {
+inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint32_t* panel) {
   for (int64_t r = 0; r < count; r += kPerLane<Element>) {
+    for (int64_t i = 0; i < kPerLane<Element>; ++i) ask_for(row_of(smaller(r + kRowsAhead + i, count - 1)), columns);
     const Element* row = row_of(r);
-    uint32_t* target = lanes + r / kPerLane<Element> * lane_stride;
+    uint32_t* target = panel + r / kPerLane<Element> * kPanel;
     if constexpr (kPerLane<Element> == 1) {
       int64_t c = 0;
       for (; c + kWidth <= columns; c += kWidth) store_as(target + c, load_as<IntVec>(row + c));
