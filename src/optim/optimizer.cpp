@@ -4,7 +4,10 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
+#include <numeric>
 
 #include "base/check.h"
 #include "ops/adamw_update.h"
@@ -21,11 +24,18 @@ double sum_of_squares(const at::Tensor& values) {
   std::vector<double> partial(static_cast<size_t>((count + kChunk - 1) / kChunk));
   at::parallel_for(0, static_cast<int64_t>(partial.size()), 1, [&](int64_t first, int64_t last) {
     for (int64_t chunk = first; chunk < last; ++chunk) {
-      double sum = 0;
-      const int64_t end = std::min(count, (chunk + 1) * kChunk);
-#pragma omp simd reduction(+ : sum)
-      for (int64_t i = chunk * kChunk; i < end; ++i) sum += static_cast<double>(value[i]) * value[i];
-      partial[static_cast<size_t>(chunk)] = sum;
+      // Many sums side by side, none of which waits for another.
+      std::array<double, 16> sums{};
+      int64_t i = chunk * kChunk;
+      const int64_t end = std::min(count, i + kChunk), lanes = std::ssize(sums);
+      for (; i + lanes <= end; i += lanes) {
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+          const double one = value[i + lane];
+          sums[static_cast<size_t>(lane)] += one * one;
+        }
+      }
+      for (; i < end; ++i) sums[0] += static_cast<double>(value[i]) * value[i];
+      partial[static_cast<size_t>(chunk)] = std::accumulate(sums.begin(), sums.end(), 0.0);
     }
   });
   double total = 0;
