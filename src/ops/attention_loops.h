@@ -126,9 +126,9 @@ inline void attend_tile(const AttentionTask<Element>& task, int64_t head, int64_
   const int64_t end = row + rows, all_see_from = task.first[end - 1];
   for (int64_t start = task.first[row] / kPanel * kPanel; start < end; start += kKeyBlock) {
     const int64_t keys = smaller(kKeyBlock, end - start), columns = divide_up(keys, kPanel) * kPanel;
-    multiply_tile<Element, Into::kStore>(base, 1, buffers.key_panels + start * depth, depth, buffers.score,
-                                         kScoreStride, columns);
-    for (int64_t k = 0; k < keys; k += kPanel) {
+    for (int64_t k = 0; k < columns; k += kPanel) {
+      multiply_tile<Element, Into::kStore>(base, 1, buffers.key_panels + (start + k) * depth, depth,
+                                           buffers.score + k, kScoreStride, kPanel);
       const bool all_seen = start + k >= all_see_from && start + k + kPanel - 1 <= row;
       if (!all_seen) hide_unseen(buffers.score + k, row, rows, start + k, task.first);
     }

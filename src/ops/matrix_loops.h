@@ -35,6 +35,7 @@ inline void multiply_rows(const RowOf& row_of, int64_t begin, int64_t end, const
 template <class Element>
 inline void add_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel, int64_t steps,
                      float* sum, int64_t sum_stride, int64_t rows, int64_t columns) {
+  for (int64_t i = 0; i < smaller(rows, kTileRows); ++i) ask_for(sum + i * sum_stride, columns);
   if (rows >= kTileRows && columns % 16 == 0) {
     multiply_tile<Element, Into::kAdd>(base, step, panel, steps, sum, sum_stride, columns);
     return;

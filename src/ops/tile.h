@@ -14,22 +14,17 @@ constexpr int64_t kPanel = 32;
 
 enum class Into { kStore, kAdd };
 
-/// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is a multiple of 16,
-/// every 32 of which have a panel of `steps` steps, one behind the other. Not inlined: among the variables of a caller the sums would no longer all find a register.
+/// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is 16 or 32.
+/// Not inlined: among the variables of a caller the sums would no longer all find a register.
 template <class Element, Into into>
 [[gnu::noinline]] void multiply_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel,
                                      int64_t steps, float* c, int64_t c_stride, int64_t columns) {
   const uint32_t* row[kTileRows];
-  for (int64_t i = 0; i < kTileRows; ++i) {
-    row[i] = base[i];
-    if constexpr (into == Into::kAdd) {
-      __builtin_prefetch(c + i * c_stride, 1);
-      __builtin_prefetch(c + i * c_stride + 16, 1);
-    }
-  }
-  for (int64_t first = 0; first < columns; first += 2 * kWidth) {
+  for (int64_t i = 0; i < kTileRows; ++i) row[i] = base[i];
+  for (int64_t first = 0; first < kPanel; first += 2 * kWidth) {
+    if (first >= columns) break;
     Vec acc[kTileRows][2] = {};
-    const uint32_t* lanes = panel + first / kPanel * kPanel * steps + first % kPanel;
+    const uint32_t* lanes = panel + first;
     int64_t offset = 0;
     for (int64_t s = 0; s < steps; ++s, offset += step, lanes += kPanel) {
       const IntVec b0 = load_as<IntVec>(lanes), b1 = load_as<IntVec>(lanes + kWidth);
@@ -40,14 +35,12 @@ template <class Element, Into into>
         acc[i][1] = add_products(Element(), acc[i][1], a, b1);
       }
     }
+    const bool both = first + kWidth < columns;
+    float* target = c + first;
 #pragma GCC unroll 8
-    for (int64_t i = 0; i < kTileRows; ++i) {
-#pragma GCC unroll 2
-      for (int64_t j = 0; j < 2; ++j) {
-        float* target = c + i * c_stride + first + j * kWidth;
-        if (first + j * kWidth >= columns) continue;
-        store(target, into == Into::kAdd ? load(target) + acc[i][j] : acc[i][j]);
-      }
+    for (int64_t i = 0; i < kTileRows; ++i, target += c_stride) {
+      store(target, into == Into::kAdd ? load(target) + acc[i][0] : acc[i][0]);
+      if (both) store(target + kWidth, into == Into::kAdd ? load(target + kWidth) + acc[i][1] : acc[i][1]);
     }
   }
 }
