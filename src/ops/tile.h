@@ -14,35 +14,44 @@ constexpr int64_t kPanel = 32;
 
 enum class Into { kStore, kAdd };
 
-/// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is 16 or 32.
-/// Not inlined: among the variables of a caller the sums would no longer all find a register.
-template <class Element, Into into>
-[[gnu::noinline]] void multiply_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel,
-                                     int64_t steps, float* c, int64_t c_stride, int64_t columns) {
+/// multiply_tile for so many vectors of columns. Not inlined: among the variables of a caller the sums would no
+/// longer all find a register.
+template <class Element, Into into, int64_t vectors>
+[[gnu::noinline]] void multiply_vectors(const uint32_t* const* base, int64_t step, const uint32_t* panel,
+                                        int64_t steps, float* c, int64_t c_stride) {
   const uint32_t* row[kTileRows];
   for (int64_t i = 0; i < kTileRows; ++i) row[i] = base[i];
-  for (int64_t first = 0; first < kPanel; first += 2 * kWidth) {
-    if (first >= columns) break;
-    Vec acc[kTileRows][2] = {};
-    const uint32_t* lanes = panel + first;
-    int64_t offset = 0;
-    for (int64_t s = 0; s < steps; ++s, offset += step, lanes += kPanel) {
-      const IntVec b0 = load_as<IntVec>(lanes), b1 = load_as<IntVec>(lanes + kWidth);
+  Vec acc[kTileRows][vectors] = {};
+  int64_t offset = 0;
+  for (int64_t s = 0; s < steps; ++s, offset += step, panel += kPanel) {
+    IntVec b[vectors];
+#pragma GCC unroll 2
+    for (int64_t j = 0; j < vectors; ++j) b[j] = load_as<IntVec>(panel + j * kWidth);
 #pragma GCC unroll 8
-      for (int64_t i = 0; i < kTileRows; ++i) {
-        const IntVec a = splat(static_cast<int32_t>(row[i][offset]));
-        acc[i][0] = add_products(Element(), acc[i][0], a, b0);
-        acc[i][1] = add_products(Element(), acc[i][1], a, b1);
-      }
-    }
-    const bool both = first + kWidth < columns;
-    float* target = c + first;
-#pragma GCC unroll 8
-    for (int64_t i = 0; i < kTileRows; ++i, target += c_stride) {
-      store(target, into == Into::kAdd ? load(target) + acc[i][0] : acc[i][0]);
-      if (both) store(target + kWidth, into == Into::kAdd ? load(target + kWidth) + acc[i][1] : acc[i][1]);
+    for (int64_t i = 0; i < kTileRows; ++i) {
+      const IntVec a = splat(static_cast<int32_t>(row[i][offset]));
+#pragma GCC unroll 2
+      for (int64_t j = 0; j < vectors; ++j) acc[i][j] = add_products(Element(), acc[i][j], a, b[j]);
     }
   }
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < kTileRows; ++i, c += c_stride) {
+#pragma GCC unroll 2
+    for (int64_t j = 0; j < vectors; ++j) {
+      store(c + j * kWidth, into == Into::kAdd ? load(c + j * kWidth) + acc[i][j] : acc[i][j]);
+    }
+  }
+}
+
+/// c[i][0 .. columns) = or += sum over s < steps of base[i][s * step] . panel[s]; `columns` is 16 or 32.
+template <class Element, Into into>
+inline void multiply_tile(const uint32_t* const* base, int64_t step, const uint32_t* panel, int64_t steps,
+                          float* c, int64_t c_stride, int64_t columns) {
+  int64_t first = 0;
+  for (; first + 2 * kWidth <= columns; first += 2 * kWidth) {
+    multiply_vectors<Element, into, 2>(base, step, panel + first, steps, c + first, c_stride);
+  }
+  if (first < columns) multiply_vectors<Element, into, 1>(base, step, panel + first, steps, c + first, c_stride);
 }
 
 /// a0 b0 a1 b1 ... of the first halves of two vectors, and of the second halves.
