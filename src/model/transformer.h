@@ -48,8 +48,8 @@ class Transformer : public torch::nn::Module {
 
   /// Every parameter with placement and global names, in a fixed order.
   std::vector<PlacedParameter> placed_parameters() const;
-  /// All parameters are frozen, selection biases too, and the target matrices get adapters. Dropout is drawn from
-  /// `seed`.
+  /// All parameters are frozen, selection biases too, and the target matrices get adapters. Dropout is drawn
+  /// from `seed`.
   void adapt(const LoraConfig& lora, uint64_t seed);
   /// Of what is trained: norms 1, selection biases 0, hash tables from (seed, name), adapters as PEFT's, all
   /// else normal with the config's standard deviation.

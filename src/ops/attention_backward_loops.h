@@ -36,13 +36,13 @@ struct AttentionBackwardBuffers {
   }
 
   Carver carver;
-  uint32_t *key_panels, *value_panels;          // keys and values for sums along dim
-  uint32_t* key_rows;                           // keys for sums over keys
-  uint32_t *query_panels, *grad_out_panels;     // of the query block, for sums over its rows
-  uint32_t* weight_panels;                      // of the query block, for sums over its rows
-  uint32_t* grad_score_panels = nullptr;        // see row_lanes
-  Element* grad_score;                          // [rows, keys]
-  float* delta;                                 // sum of out * grad_out of each row
+  uint32_t *key_panels, *value_panels;       // keys and values for sums along dim
+  uint32_t* key_rows;                        // keys for sums over keys
+  uint32_t *query_panels, *grad_out_panels;  // of the query block, for sums over its rows
+  uint32_t* weight_panels;                   // of the query block, for sums over its rows
+  uint32_t* grad_score_panels = nullptr;     // see row_lanes
+  Element* grad_score;                       // [rows, keys]
+  float* delta;                              // sum of out * grad_out of each row
   float *grad_q, *grad_k, *grad_v;
 };
 
@@ -56,8 +56,9 @@ struct QueryBlock {
   int64_t head, row, rows;
 };
 
-/// Weights and gradients of scores of rows [row, row + rows) and keys [key, key + 32), from the scores and the gradients
-/// of weights: in panels, and the latter as rows too. All pointers are at the tile's first row and key.
+/// Weights and gradients of scores of rows [row, row + rows) and keys [key, key + 32), from the scores and
+/// the gradients of weights: in panels, and the latter as rows too. All pointers are at the tile's first row
+/// and key.
 template <class Element>
 inline void finish_attention_tile(const AttentionTask<Element>& task, const float* score, const float* grad,
                                   const float* log_sum, const float* delta, int64_t row, int64_t rows,
@@ -89,7 +90,8 @@ inline void finish_attention_tile(const AttentionTask<Element>& task, const floa
       if constexpr (per_lane > 1) {
         store_as(grad_score_panel + i / per_lane * kPanel + j, lanes_of(stored));
       }
-      store_as(weight_panel + i / per_lane * kPanel + j, lanes_of(as_stored(Element(), weight[0], weight[1])));
+      store_as(weight_panel + i / per_lane * kPanel + j,
+               lanes_of(as_stored(Element(), weight[0], weight[1])));
     }
   }
 }
@@ -115,18 +117,18 @@ inline void make_weights(const AttentionTask<Element>& task, const QueryBlock& b
       Element* grad_score = buffers.grad_score + r * kBackwardStride + k;
       if (k >= seen_from && k < seen_to) {
         const int64_t panel = (start + k) * depth;
-        multiply_tile<Element, Into::kStore>(query, 1, buffers.key_panels + panel, depth, score, kPanel, kPanel);
+        multiply_tile<Element, Into::kStore>(query, 1, buffers.key_panels + panel, depth, score, kPanel,
+                                             kPanel);
         multiply_tile<Element, Into::kStore>(grad_out, 1, buffers.value_panels + panel, depth, grad, kPanel,
                                              kPanel);
-        finish_attention_tile(task, score, grad,
-                              task.log_sum_HS + block.head * task.S + row, buffers.delta + r, row, rows,
-                              start + k, buffers.weight_panels + lane, buffers.grad_score_panels + lane,
-                              grad_score);
+        finish_attention_tile(task, score, grad, task.log_sum_HS + block.head * task.S + row,
+                              buffers.delta + r, row, rows, start + k, buffers.weight_panels + lane,
+                              buffers.grad_score_panels + lane, grad_score);
         continue;
       }
       const auto lane_bytes = static_cast<size_t>(divide_up(rows, kPerLane<Element>) * kPanel) * 4;
       std::memset(buffers.weight_panels + lane, 0, lane_bytes);
-      if (kPerLane<Element> > 1) std::memset(buffers.grad_score_panels + lane, 0, lane_bytes);
+      if (kPerLane < Element >> 1) std::memset(buffers.grad_score_panels + lane, 0, lane_bytes);
       for (int64_t i = 0; i < rows; ++i) {
         std::memset(grad_score + i * kBackwardStride, 0, kPanel * sizeof(Element));
       }

@@ -8,7 +8,8 @@ namespace granule::GRANULE_ISA {
 
 /// Keys whose scores are held at a time.
 constexpr int64_t kKeyBlock = 512;
-/// Elements from one row of scores to the next: a power of two would send a column to few places of the cache.
+/// Elements from one row of scores to the next: a power of two would send a column to few places of the
+/// cache.
 constexpr int64_t kScoreStride = kKeyBlock + 16;
 
 /// Stands for a score that is not seen; far below any that is.
@@ -81,8 +82,8 @@ inline void hide_unseen(float* score, int64_t row, int64_t rows, int64_t key, co
   }
 }
 
-/// One row of scores becomes 2^(scale * (score - maximum)), summed lane by lane; what was summed under an older
-/// maximum is scaled down.
+/// One row of scores becomes 2^(scale * (score - maximum)), summed lane by lane; what was summed under an
+/// older maximum is scaled down.
 template <class Element>
 inline void soften_row(const float* score, int64_t keys, float scale, Element* weight, float& maximum,
                        Vec& lane_sum, float* mixed, int64_t dim) {
@@ -133,8 +134,8 @@ inline void attend_tile(const AttentionTask<Element>& task, int64_t head, int64_
       if (!all_seen) hide_unseen(buffers.score + k, row, rows, start + k, task.first);
     }
     for (int64_t i = 0; i < rows; ++i) {
-      soften_row(buffers.score + i * kScoreStride, columns, task.scale * kLog2E, buffers.weight + i * kScoreStride,
-                 maximum[i], lane_sum[i], buffers.mixed + i * dim, dim);
+      soften_row(buffers.score + i * kScoreStride, columns, task.scale * kLog2E,
+                 buffers.weight + i * kScoreStride, maximum[i], lane_sum[i], buffers.mixed + i * dim, dim);
     }
     for (int64_t d = 0; d < dim; d += kPanel) {
       const uint32_t* panel = buffers.value_panels + d * divide_up(task.S, kPerLane<Element>);

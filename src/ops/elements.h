@@ -23,8 +23,8 @@ inline void store(Bf16* target, Vec value) {
   store_as(target, round_to_bf16(value));
 }
 
-/// The same columns of as many rows as share a lane, as they are stored: of a row and the next in bf16, of one
-/// row in fp32.
+/// The same columns of as many rows as share a lane, as they are stored: of a row and the next in bf16, of
+/// one row in fp32.
 inline Vec as_stored(float, Vec row, Vec) {
   return row;
 }

@@ -37,9 +37,9 @@ struct ExpertChunk {
   static constexpr int64_t kPanelLanes = kChunkRows / kPerLane<Element> * kPanel;
 
   Carver carver;
-  Element* h_RF;                    // forward
-  Element* grad_gate_up_R2F;        // backward, in the same place
-  uint32_t *x_panels, *h_panels;    // for sums over rows
+  Element* h_RF;                  // forward
+  Element* grad_gate_up_R2F;      // backward, in the same place
+  uint32_t *x_panels, *h_panels;  // for sums over rows
   uint32_t *grad_gate_panels = nullptr, *grad_up_panels = nullptr, *grad_y_panels = nullptr;  // see row_lanes
 };
 
@@ -132,8 +132,9 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
   }
 }
 
-/// From the gradient of h in `c` (16 or 32 columns from f on) and the kept gate and up: h again and the gradients of
-/// gate and up in panels, those as rows too, of the padded width F for each (in fp32 as rows alone).
+/// From the gradient of h in `c` (16 or 32 columns from f on) and the kept gate and up: h again and the
+/// gradients of gate and up in panels, those as rows too, of the padded width F for each (in fp32 as rows
+/// alone).
 template <class Element>
 inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, const Element* gate_up,
                                  int64_t gate_up_stride, int64_t F, Element* grad_gate, uint32_t* h_panel,
@@ -239,7 +240,8 @@ inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& t
       pack(task.gate_FD, panel);
       pack(task.up_FD, panel + padded_lanes);
       Ahead ahead = columns_of_rows(task.gate_FD + d + columns, D, d + columns < D ? F : 0, tiles);
-      multiply_rows(grad_row, 0, rows, panel, 2 * row_width, task.grad_x_RD + start * D + d, D, columns, ahead);
+      multiply_rows(grad_row, 0, rows, panel, 2 * row_width, task.grad_x_RD + start * D + d, D, columns,
+                    ahead);
     }
     const auto add_gradient = [&](const Element* grad_rows, const uint32_t* grad_panels, float* grad_FD) {
       if (grad_FD == nullptr) return;

@@ -1,6 +1,6 @@
 #pragma once
-// Cross-entropy of the vocabulary head, value and gradients in one pass over chunks of tokens: the logits of a
-// chunk are made once, and turn into their gradients block by block of the vocabulary.
+// Cross-entropy of the vocabulary head, value and gradients in one pass over chunks of tokens: the logits of
+// a chunk are made once, and turn into their gradients block by block of the vocabulary.
 
 #include "ops/attention_loops.h"
 #include "ops/matrix_loops.h"
@@ -48,14 +48,14 @@ struct HeadChunk {
 
   Carver carver;
   int64_t max_rows, panel_lanes;
-  float* exponentials;      // e^(logit - reference)
-  float* reference;         // [panels, rows]
-  float* sum;               // [blocks, rows]: of the exponentials of a block, under its last panel's reference
-  float *target, *log_sum;  // [rows]: the label's logit, and the logarithm of the sum of e^logit
-  Element* grad;            // gradients of the logits of a block, [rows, block]
+  float* exponentials;  // e^(logit - reference)
+  float* reference;     // [panels, rows]
+  float* sum;           // [blocks, rows]: of the exponentials of a block, under its last panel's reference
+  float *target, *log_sum;          // [rows]: the label's logit, and the logarithm of the sum of e^logit
+  Element* grad;                    // gradients of the logits of a block, [rows, block]
   uint32_t* grad_panels = nullptr;  // see row_lanes
-  uint32_t* hidden_panels;  // the chunk's rows for sums over them
-  float* grad_hidden;       // [rows, D]
+  uint32_t* hidden_panels;          // the chunk's rows for sums over them
+  float* grad_hidden;               // [rows, D]
 };
 
 template <class Element>
@@ -82,8 +82,8 @@ inline void make_logits(const HeadTask<Element>& task, int64_t start, int64_t r,
   }
 }
 
-/// 32 logits of a row become their exponentials. The row's reference, below which they are taken, follows them
-/// up only when it must; its sum, kept lane by lane, goes with it.
+/// 32 logits of a row become their exponentials. The row's reference, below which they are taken, follows
+/// them up only when it must; its sum, kept lane by lane, goes with it.
 inline void exponentiate(float* logits, float& reference, float* lane_sum) {
   Vec best = load(logits);
   for (int64_t j = kWidth; j < kPanel; j += kWidth) best = max_of(best, load(logits + j));
@@ -138,7 +138,8 @@ inline void finish_loss(const HeadTask<Element>& task, int64_t start, int64_t r,
     return chunk.reference_at(smaller(task.V, block + kHeadBlock) - 1, r);
   };
   float highest = kUnseen, sum = 0;
-  for (int64_t block = 0; block < task.V; block += kHeadBlock) highest = larger(highest, last_reference(block));
+  for (int64_t block = 0; block < task.V; block += kHeadBlock)
+    highest = larger(highest, last_reference(block));
   for (int64_t block = 0; block < task.V; block += kHeadBlock) {
     sum += chunk.sum_at(block, r) * __builtin_expf(last_reference(block) - highest);
   }
@@ -174,7 +175,8 @@ inline void finish_head_tile(const HeadTask<Element>& task, int64_t start, int64
     for (int64_t j = 0; j < kPanel; j += kWidth) {
       const float* row = values + i * kPanel + j;
       const bool paired = i + per_lane <= rows;
-      const auto stored = as_stored(Element(), load(row), paired ? load(row + (per_lane - 1) * kPanel) : Vec{});
+      const auto stored =
+          as_stored(Element(), load(row), paired ? load(row + (per_lane - 1) * kPanel) : Vec{});
       Element* grad = chunk.grad + (r + i) * kHeadStride + column + j;
       store_row(grad, stored, 0);
       if (per_lane > 1 && paired) store_row(grad + kHeadStride, stored, 1);
@@ -201,7 +203,8 @@ inline void head_block_gradients(const HeadTask<Element>& task, const Team& team
   for (int64_t item = team.begin(2 * d_panels); item < team.end(2 * d_panels); ++item) {
     const int64_t d = item / 2 * kPanel, columns = smaller(kPanel, D - d);
     if (item % 2 == 0) {
-      pack_rows<Element>([&](int64_t w) { return task.head_VD + (block + w) * D + d; }, words, columns, panel);
+      pack_rows<Element>([&](int64_t w) { return task.head_VD + (block + w) * D + d; }, words, columns,
+                         panel);
       add_rows<Element>([&](int64_t r) { return chunk.grad + r * kHeadStride; }, rows, panel,
                         divide_up(words, kPerLane<Element>), chunk.grad_hidden + d, D, columns);
     } else if (task.grad_head_VD != nullptr) {
@@ -220,9 +223,8 @@ inline void head_chunk_gradients(const HeadTask<Element>& task, const Team& team
                                  const HeadChunk<Element>& chunk, uint32_t* panel) {
   const int64_t D = task.D, d_panels = divide_up(D, kPanel);
   for (int64_t p = team.begin(d_panels); p < team.end(d_panels); ++p) {
-    pack_rows<Element>(
-        [&](int64_t r) { return task.hidden_TD + task.token[start + r] * D + p * kPanel; }, rows,
-        smaller(kPanel, D - p * kPanel), chunk.hidden_panels + p * chunk.panel_lanes);
+    pack_rows<Element>([&](int64_t r) { return task.hidden_TD + task.token[start + r] * D + p * kPanel; },
+                       rows, smaller(kPanel, D - p * kPanel), chunk.hidden_panels + p * chunk.panel_lanes);
   }
   for (int64_t r = team.begin(rows); r < team.end(rows); ++r) {
     std::memset(chunk.grad_hidden + r * D, 0, static_cast<size_t>(D) * sizeof(float));

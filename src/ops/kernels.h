@@ -26,7 +26,8 @@ struct ExpertTask {
   const int64_t* source;  ///< row n of the task reads x_TD[source[n]]
   const Element *gate_FD, *up_FD, *down_DF;
   /// Gate and up before the activation, kept for backward: for each 16 columns f a block of all rows of the
-  /// layer, a row being 16 values of gate and 16 of up, zeros where F has ended. Points at the task's first row of the first block.
+  /// layer, a row being 16 values of gate and 16 of up, zeros where F has ended. Points at the task's first
+  /// row of the first block.
   Element* gate_up;
   int64_t gate_up_stride;  ///< elements from one block to the next
   Element* y_RD;
@@ -147,8 +148,8 @@ struct Kernels {
   void (*normalize_backward)(const NormTask<Element>& task, int64_t begin, int64_t end, float* grad_weight_D);
   void (*turn_heads)(const RotaryTask<Element>& task, int64_t begin, int64_t end);
 
-  /// The products of the tile from registers alone, as the limit of all the above; returns their floating-point
-  /// operations. `values` [2 * kPeakValues] is read and written.
+  /// The products of the tile from registers alone, as the limit of all the above; returns their
+  /// floating-point operations. `values` [2 * kPeakValues] is read and written.
   double (*multiply_registers)(int64_t steps, float* values);
 };
 

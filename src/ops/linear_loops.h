@@ -79,7 +79,7 @@ inline void linear_backward_weight(const LinearTask<Element>& task, const Team& 
       }
     };
     pack(task.x_RI, task.in, buffers.x_panels);
-    if (kPerLane<Element> > 1) pack(task.grad_y_RO, task.out, buffers.grad_y_panels);
+    if (kPerLane < Element >> 1) pack(task.grad_y_RO, task.out, buffers.grad_y_panels);
     const RowLanes grad_y =
         row_lanes(task.grad_y_RO + start * task.out, task.out, buffers.grad_y_panels, panel_lanes);
     team.barrier();

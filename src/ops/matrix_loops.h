@@ -61,12 +61,15 @@ inline void add_rows(const RowOf& row_of, int64_t count, const uint32_t* panel, 
   }
 }
 
-/// The left factor of a sum over rows: lane c of row s lies at first[s * row_step + c / 32 * panel_step + c % 32].
+/// The left factor of a sum over rows: lane c of row s lies at first[s * row_step + c / 32 * panel_step + c %
+/// 32].
 struct RowLanes {
   const uint32_t* first;
   int64_t row_step, panel_step;
 
-  RowLanes from_column(int64_t c) const { return {first + c / kPanel * panel_step + c % kPanel, row_step, panel_step}; }
+  RowLanes from_column(int64_t c) const {
+    return {first + c / kPanel * panel_step + c % kPanel, row_step, panel_step};
+  }
 };
 
 /// Packed panels where a lane is of two rows, else the matrix of `width` columns itself.
@@ -76,8 +79,8 @@ inline RowLanes row_lanes(const Element* matrix, int64_t width, const uint32_t* 
   return {panels, kPanel, panel_lanes};
 }
 
-/// grad[i][0 .. columns) += sum over rows of left[row][i] * right[row] for i in [0, count). `left` may be read up to
-/// a whole tile beyond `count`.
+/// grad[i][0 .. columns) += sum over rows of left[row][i] * right[row] for i in [0, count). `left` may be
+/// read up to a whole tile beyond `count`.
 template <class Element>
 inline void add_sum_over_rows(const RowLanes& left, const uint32_t* right, int64_t lane_rows, float* grad,
                               int64_t grad_stride, int64_t count, int64_t columns) {

@@ -9,26 +9,33 @@ namespace granule::GRANULE_ISA {
 template <class Element>
 constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Element));
 
+/// So many vectors of columns of token t, from column d on. The rows of its slots lie anywhere: what comes
+/// next of them is asked for.
+template <class Element, int64_t vectors>
+inline void sum_slot_columns(const SlotTask<Element>& task, int64_t t, int64_t d) {
+  constexpr int64_t kSlotsAhead = 4;
+  const int64_t* position = task.position_TK + t * task.K;
+  Vec sum[vectors] = {};
+  for (int64_t k = 0; k < task.K; ++k) {
+    const int64_t later = position[smaller(k + kSlotsAhead, task.K - 1)];
+    if (later >= 0) ask_for(task.y_ND + later * task.D + d, vectors * kWidth);
+    if (position[k] < 0) continue;
+    const float weight = task.gate_TK == nullptr ? 1.0f : task.gate_TK[t * task.K + k];
+    const Element* row = task.y_ND + position[k] * task.D + d;
+#pragma GCC unroll 16
+    for (int64_t j = 0; j < vectors; ++j) sum[j] += load(row + j * kWidth) * weight;
+  }
+#pragma GCC unroll 16
+  for (int64_t j = 0; j < vectors; ++j) store(task.out_TD + t * task.D + d + j * kWidth, sum[j]);
+}
+
 template <class Element>
 void sum_slots(const SlotTask<Element>& task, int64_t begin, int64_t end) {
-  const int64_t K = task.K, D = task.D;
+  constexpr int64_t wide = 8 * kWidth;
   for (int64_t t = begin; t < end; ++t) {
-    const int64_t* position = task.position_TK + t * K;
-    const int64_t* next = t + 1 < end ? position + K : position;
-    for (int64_t d = 0; d < D; d += 16) {
-      Vec sum[16 / kWidth] = {};
-      for (int64_t k = 0; k < K; ++k) {
-        // Rows lie anywhere: those of the next token are asked for now.
-        if (d % kLine<Element> == 0 && next[k] >= 0) __builtin_prefetch(task.y_ND + next[k] * D + d);
-        if (position[k] < 0) continue;
-        const float weight = task.gate_TK == nullptr ? 1.0f : task.gate_TK[t * K + k];
-        const Element* row = task.y_ND + position[k] * D + d;
-#pragma GCC unroll 4
-        for (int64_t j = 0; j < 16 / kWidth; ++j) sum[j] += load(row + j * kWidth) * weight;
-      }
-#pragma GCC unroll 4
-      for (int64_t j = 0; j < 16 / kWidth; ++j) store(task.out_TD + t * D + d + j * kWidth, sum[j]);
-    }
+    int64_t d = 0;
+    for (; d + wide <= task.D; d += wide) sum_slot_columns<Element, 8>(task, t, d);
+    for (; d < task.D; d += kWidth) sum_slot_columns<Element, 1>(task, t, d);
   }
 }
 

@@ -14,8 +14,8 @@ constexpr int64_t kPanel = 32;
 
 enum class Into { kStore, kAdd };
 
-/// multiply_tile for so many vectors of columns. Not inlined: among the variables of a caller the sums would no
-/// longer all find a register.
+/// multiply_tile for so many vectors of columns. Not inlined: among the variables of a caller the sums would
+/// no longer all find a register.
 template <class Element, Into into, int64_t vectors>
 [[gnu::noinline]] void multiply_vectors(const uint32_t* const* base, int64_t step, const uint32_t* panel,
                                         int64_t steps, float* c, int64_t c_stride) {
@@ -51,7 +51,8 @@ inline void multiply_tile(const uint32_t* const* base, int64_t step, const uint3
   for (; first + 2 * kWidth <= columns; first += 2 * kWidth) {
     multiply_vectors<Element, into, 2>(base, step, panel + first, steps, c + first, c_stride);
   }
-  if (first < columns) multiply_vectors<Element, into, 1>(base, step, panel + first, steps, c + first, c_stride);
+  if (first < columns)
+    multiply_vectors<Element, into, 1>(base, step, panel + first, steps, c + first, c_stride);
 }
 
 /// a0 b0 a1 b1 ... of the first halves of two vectors, and of the second halves.
@@ -117,7 +118,8 @@ constexpr int64_t kRowsAhead = 16;
 
 template <class Element>
 inline void ask_for(const Element* elements, int64_t count) {
-  for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(Element))) __builtin_prefetch(elements + i);
+  for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(Element)))
+    __builtin_prefetch(elements + i);
 }
 
 /// The first `count` elements, the others zero.
@@ -133,7 +135,8 @@ inline V load_first(const Element* source, int64_t count) {
 template <class Element, class RowOf>
 inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint32_t* panel) {
   for (int64_t r = 0; r < count; r += kPerLane<Element>) {
-    for (int64_t i = 0; i < kPerLane<Element>; ++i) ask_for(row_of(smaller(r + kRowsAhead + i, count - 1)), columns);
+    for (int64_t i = 0; i < kPerLane<Element>; ++i)
+      ask_for(row_of(smaller(r + kRowsAhead + i, count - 1)), columns);
     const Element* row = row_of(r);
     uint32_t* target = panel + r / kPerLane<Element> * kPanel;
     if constexpr (kPerLane<Element> == 1) {
@@ -158,7 +161,8 @@ inline void pack_rows(const RowOf& row_of, int64_t count, int64_t columns, uint3
       for (; c < divide_up(columns, 16) * 16; c += kWidth) {
         const int64_t present = larger<int64_t>(columns - c, 0);
         const HalfVec low = load_first<HalfVec>(row + c, present);
-        store_as(target + c, lanes_of(low, next == nullptr ? HalfVec{} : load_first<HalfVec>(next + c, present)));
+        store_as(target + c,
+                 lanes_of(low, next == nullptr ? HalfVec{} : load_first<HalfVec>(next + c, present)));
       }
     }
   }

@@ -12,8 +12,8 @@
 
 namespace granule {
 
-Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V,
-                    const RoutingIntervention& intervention) {
+Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader,
+                    const at::Tensor& bytes_V, const RoutingIntervention& intervention) {
   const at::NoGradGuard no_grad;
   CHECK(loader.global_batch_size() % replica.size() == 0);
   const int64_t num_rows = loader.global_batch_size() / replica.size();
@@ -51,7 +51,8 @@ at::Tensor bytes_of_tokens(const std::string& tokenizer_path, int64_t vocab_size
   const Tokenizer tokenizer(tokenizer_path);
   auto bytes_V = at::zeros({vocab_size}, at::kLong);
   auto* bytes = bytes_V.data_ptr<int64_t>();
-  for (int64_t id = 0; id < std::min(vocab_size, tokenizer.vocab_size()); ++id) bytes[id] = tokenizer.num_bytes(id);
+  for (int64_t id = 0; id < std::min(vocab_size, tokenizer.vocab_size()); ++id)
+    bytes[id] = tokenizer.num_bytes(id);
   return bytes_V;
 }
 

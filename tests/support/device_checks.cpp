@@ -120,8 +120,7 @@ void expect_attention_like_cpu(at::Device device, at::ScalarType dtype) {
   expect_like_cpu(device, "attention with a cache", tolerance_of(dtype), [&](Case& c) {
     c.results.push_back(cached_attention(c.constant(values({2, 3, 4, 16}, dtype, 1)),
                                          c.constant(values({2, 7, 2, 16}, dtype, 2)),
-                                         c.constant(values({2, 7, 2, 16}, dtype, 3)),
-                                         c.constant(sees_B1SP)));
+                                         c.constant(values({2, 7, 2, 16}, dtype, 3)), c.constant(sees_B1SP)));
   });
 }
 
