@@ -61,8 +61,8 @@ inline void add_rows(const RowOf& row_of, int64_t count, const uint32_t* panel, 
   }
 }
 
-/// The left factor of a sum over rows: lane c of row s lies at first[s * row_step + c / 32 * panel_step + c %
-/// 32].
+/// The left factor of a sum over rows. Lane c of row s is
+/// first[s * row_step + c / kPanel * panel_step + c % kPanel].
 struct RowLanes {
   const uint32_t* first;
   int64_t row_step, panel_step;

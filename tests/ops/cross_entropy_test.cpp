@@ -109,6 +109,27 @@ TEST(CrossEntropy, AWideVocabularyGoesInSmallerChunks) {
   }
 }
 
+TEST(CrossEntropy, FollowsLogitsThatClimbFarAboveTheFirst) {
+  // From 0 to 175 and back over the vocabulary, the other way round, and hardly at all. A rounding of the
+  // highest logit is one of 1e-5 in its probability, times 175 in the gradient of the hidden row.
+  const auto climb_V = (700 - (at::arange(1401, at::kFloat) - 700).abs()) / 4;
+  const auto head_VD = climb_V.unsqueeze(1).expand({1401, 16}).contiguous();
+  const auto sign_T = at::tensor({1.0f, -1.0f, 0.01f}).unsqueeze(1);
+  const auto hidden_TD = sign_T.expand({3, 16}).contiguous() / 16;
+  const auto label_T = at::tensor({699, 3, 1400}, at::kLong), mask_T = at::ones({3}, at::kBool);
+  const auto expected = naive_cross_entropy(hidden_TD, head_VD, label_T, mask_T, at::ones({3}));
+  for (const Isa isa : isas_of_this_cpu()) {
+    const IsaScope scope(isa);
+    const auto hidden = hidden_TD.clone().set_requires_grad(true),
+               head = head_VD.clone().set_requires_grad(true);
+    const auto losses = cross_entropy(hidden, head, label_T, mask_T);
+    losses.sum.backward();
+    EXPECT_TENSOR_NEAR(losses.loss_T, expected.loss_T, 1e-5);
+    EXPECT_TENSOR_NEAR(hidden.grad(), expected.grad_hidden_TD, 4e-3);
+    EXPECT_TENSOR_NEAR(head.grad(), expected.grad_head_VD, 1e-5);
+  }
+}
+
 TEST(CrossEntropy, AFrozenHeadGetsNoGradient) {
   const auto hidden_TD = at::randn({9, 16}).set_requires_grad(true);
   const auto head_VD = at::randn({40, 16});
