@@ -62,12 +62,12 @@ inline Vec add_products(Bf16, Vec acc, IntVec a, IntVec b) {
 }
 
 constexpr float kLog2E = 1.44269504f;
+constexpr float kLog2ERest = 1.92596303e-8f;  // log2(e) less that
+constexpr float kLn2 = 0.693147181f;
 
-/// 2^x within 2 ulp, 0 from kLowestPower down; above 127 it stays.
-inline Vec exp2(Vec x) {
-  const Vec clamped = min_of(max_of(x, splat(kLowestPower)), splat(127.0f));
-  const Vec n = nearest(clamped), f = clamped - n;
-  // The polynomial of least largest relative error over [-1/2, 1/2], exact at 0.
+/// 2^(n + f) within 2 ulp for an integer n and f in [-1/2, 1/2].
+inline Vec power_of_two(Vec n, Vec f) {
+  // The polynomial of least largest relative error, exact at 0.
   Vec p = splat(1.3264727217e-3f);
   p = p * f + 9.6715127002e-3f;
   p = p * f + 5.5507337438e-2f;
@@ -77,9 +77,7 @@ inline Vec exp2(Vec x) {
   return times_power_of_two(p, n);
 }
 /// The same within 2^-13.
-inline Vec rough_exp2(Vec x) {
-  const Vec clamped = min_of(max_of(x, splat(kLowestPower)), splat(127.0f));
-  const Vec n = nearest(clamped), f = clamped - n;
+inline Vec rough_power_of_two(Vec n, Vec f) {
   Vec p = splat(5.5008931154e-2f);
   p = p * f + 2.4221096281e-1f;
   p = p * f + 6.9328292750e-1f;
@@ -87,17 +85,29 @@ inline Vec rough_exp2(Vec x) {
   return times_power_of_two(p, n);
 }
 
-/// e^x within (1 + |x| / 2) 2^-22 of it.
+inline Vec clamped_power(Vec x) {
+  return min_of(max_of(x, splat(kLowestPower)), splat(127.0f));
+}
+/// 2^x within 2 ulp, 0 from kLowestPower down; above 127 it stays.
+inline Vec exp2(Vec x) {
+  const Vec power = clamped_power(x), n = nearest(power);
+  return power_of_two(n, power - n);
+}
+/// e^x within 3 ulp, with the limits of 2^x.
 inline Vec exp(Vec x) {
-  return exp2(x * kLog2E);
+  const Vec clamped = min_of(max_of(x, splat(kLowestPower * kLn2)), splat(127.0f * kLn2));
+  const Vec n = nearest(clamped * kLog2E);
+  const Vec f = (clamped * kLog2E - n) + clamped * kLog2ERest;  // fused: the product is not rounded
+  return power_of_two(n, f);
 }
 
 /// 1 / (1 + e^-x) for results that are stored as the element: as exact as e^x in fp32, within 2^-12 for bf16.
 inline Vec sigmoid(float, Vec x) {
-  return reciprocal(1.0f + exp2(x * -kLog2E));
+  return reciprocal(1.0f + exp(-x));
 }
 inline Vec sigmoid(Bf16, Vec x) {
-  return rough_reciprocal(1.0f + rough_exp2(x * -kLog2E));
+  const Vec power = clamped_power(x * -kLog2E), n = nearest(power);
+  return rough_reciprocal(1.0f + rough_power_of_two(n, power - n));
 }
 
 /// All lanes of one vector.
