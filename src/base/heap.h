@@ -4,8 +4,7 @@
 namespace granule {
 
 /// Memory once freed stays mapped for the next allocation. By default glibc gives blocks of some hundred KiB back to
-/// the system at once, and the next step pays for every page of them again (a tenth of a training step). Where the
-/// system has huge pages for those who ask, the heap is made of them.
+/// the system at once, and the next step pays for every page of them again (a tenth of a training step).
 void keep_freed_memory();
 
 }  // namespace granule
