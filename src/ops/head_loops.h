@@ -143,8 +143,9 @@ inline void finish_loss(const HeadTask<Element>& task, int64_t start, int64_t r,
   for (int64_t block = 0; block < task.V; block += kHeadBlock) {
     sum += chunk.sum_at(block, r) * __builtin_expf(last_reference(block) - highest);
   }
-  chunk.log_sum[r] = highest + __builtin_logf(sum);
-  task.loss_T[task.token[start + r]] = highest - chunk.target[r] + __builtin_logf(sum);
+  const float log = __builtin_logf(sum);
+  chunk.log_sum[r] = highest + log;
+  task.loss_T[task.token[start + r]] = highest - chunk.target[r] + log;
 }
 
 /// What turns the exponentials of 32 columns into probabilities, in place of their references.

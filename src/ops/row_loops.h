@@ -5,10 +5,6 @@
 
 namespace granule::GRANULE_ISA {
 
-/// Bytes of a cache line, in elements.
-template <class Element>
-constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Element));
-
 /// So many vectors of columns of token t, from column d on. The rows of its slots lie anywhere: what comes
 /// next of them is asked for.
 template <class Element, int64_t vectors>

@@ -37,8 +37,7 @@ std::unique_ptr<Transformer> make_model(const LoraConfig& lora, const ModelConfi
 void fill_adapters(const Transformer& model) {
   const at::NoGradGuard no_grad;
   at::manual_seed(3);
-  for (const auto& parameter : split_adapters(model.placed_parameters()).adapters)
-    parameter.tensor.normal_(0, 0.3);
+  for (const auto& parameter : split_adapters(model.placed_parameters()).adapters) parameter.tensor.normal_(0, 0.3);
 }
 
 std::map<std::string, at::Tensor> pieces(const Transformer& model, bool gradients) {
@@ -47,10 +46,8 @@ std::map<std::string, at::Tensor> pieces(const Transformer& model, bool gradient
     const auto& tensor = gradients ? parameter.tensor.grad() : parameter.tensor;
     if (!tensor.defined()) continue;
     for (const auto& piece : parameter.pieces) {
-      found[piece.name] = tensor.detach()
-                              .flatten()
-                              .narrow(0, piece.offset, c10::multiply_integers(piece.shape))
-                              .view(piece.shape);
+      found[piece.name] =
+          tensor.detach().flatten().narrow(0, piece.offset, c10::multiply_integers(piece.shape)).view(piece.shape);
     }
   }
   return found;
@@ -105,8 +102,7 @@ TEST(Lora, OnlyTheTargetModulesAreAdapted) {
   const auto model = make_model(rank_of(2, 0, {"v_proj", "down_proj"}), small_config());
   for (const auto& parameter : split_adapters(model->placed_parameters()).adapters) {
     const auto& name = parameter.pieces.front().name;
-    EXPECT_TRUE(name.find("v_proj") != std::string::npos || name.find("down_proj") != std::string::npos)
-        << name;
+    EXPECT_TRUE(name.find("v_proj") != std::string::npos || name.find("down_proj") != std::string::npos) << name;
   }
   // 3 layers of v, dense and 2 shared stacks and 2 routed stacks of down; A and B of each.
   EXPECT_EQ(trained_parameters(model->placed_parameters()).size(), 2 * (3 + 1 + 2 + 2));
@@ -115,14 +111,10 @@ TEST(Lora, OnlyTheTargetModulesAreAdapted) {
 TEST(Lora, FreshAdaptersChangeNothing) {
   const auto token_BS = some_tokens({2, 7}, 32, 4);
   for (const auto dtype : {at::kFloat, at::kDouble, at::kBFloat16}) {
-    const auto plain = make_model({}, small_config(), dtype),
-               adapted = make_model(rank_of(2), small_config(), dtype);
+    const auto plain = make_model({}, small_config(), dtype), adapted = make_model(rank_of(2), small_config(), dtype);
     const auto context = rows_of(token_BS);
-    EXPECT_TENSOR_NEAR(adapted->forward(token_BS, context).hidden_TD,
-                       plain->forward(token_BS, context).hidden_TD,
-                       dtype == at::kDouble  ? 1e-12
-                       : dtype == at::kFloat ? 1e-5
-                                             : 5e-2);
+    EXPECT_TENSOR_NEAR(adapted->forward(token_BS, context).hidden_TD, plain->forward(token_BS, context).hidden_TD,
+                       dtype == at::kDouble ? 1e-12 : dtype == at::kFloat ? 1e-5 : 5e-2);
   }
   const auto plain = make_model({}, small_config());
   const auto adapted = make_model(rank_of(2, 0, {"q_proj", "o_proj"}), small_config());
@@ -141,8 +133,7 @@ void compare_with_merged_twin(at::ScalarType dtype, int64_t length, double toler
     for (auto& [name, weight] : pieces(*twin, false)) {
       const auto a = values.find(name.substr(0, name.rfind('.')) + std::string(kLoraA));
       if (a == values.end()) continue;
-      weight.add_(at::mm(values.at(name.substr(0, name.rfind('.')) + std::string(kLoraB)), a->second),
-                  lora.scale());
+      weight.add_(at::mm(values.at(name.substr(0, name.rfind('.')) + std::string(kLoraB)), a->second), lora.scale());
     }
   }
   const auto token_BS = some_tokens({1, length}, 32, 4);
@@ -234,8 +225,7 @@ TEST(Lora, DropoutOfRoutedExpertsIsAFunctionOfSeedStepModuleAndMicroBatch) {
   EXPECT_TRUE(matrix.kept(x_NI, BatchPlace{7, 40}).equal(kept_NI));
   EXPECT_FALSE(matrix.kept(x_NI, BatchPlace{8, 40}).equal(kept_NI));
   EXPECT_FALSE(matrix.kept(x_NI, BatchPlace{7, 48}).equal(kept_NI));
-  EXPECT_FALSE(
-      Identity(16, 0.5, "layers.1.mlp.experts.up_proj").kept(x_NI, BatchPlace{7, 40}).equal(kept_NI));
+  EXPECT_FALSE(Identity(16, 0.5, "layers.1.mlp.experts.up_proj").kept(x_NI, BatchPlace{7, 40}).equal(kept_NI));
   EXPECT_FALSE(Identity(16, 0.5, name, 6).kept(x_NI, BatchPlace{7, 40}).equal(kept_NI));
 }
 
@@ -268,8 +258,7 @@ TEST(Lora, TrainingMovesAdaptersAloneAndKeepsStateOfNothingElse) {
   EXPECT_LT(trained.last_loss, trained.first_loss);
   for (const auto& [name, values] : pieces_of(*trained.model)) {
     // B of an expert that no token reaches stays zero, A decays.
-    const bool moves =
-        name.ends_with(kLoraA) || (is_adapter(name) && name.find(".experts.") == std::string::npos);
+    const bool moves = name.ends_with(kLoraA) || (is_adapter(name) && name.find(".experts.") == std::string::npos);
     if (is_adapter(name) && !moves) continue;
     EXPECT_EQ(values.equal(before.at(name)), !moves) << name;
   }
@@ -311,8 +300,7 @@ TEST(Lora, SizesCountAdaptersBesideTheModel) {
   EXPECT_EQ(size.total(), plain.total());
   EXPECT_EQ(size.activated(), plain.activated());
   EXPECT_EQ(plain.trained(), plain.total());
-  // q, o 16 -> 16; k, v 16 -> 8; the dense layer's three 16 <-> 24; two shared experts and 2 x 8 experts, 16
-  // <-> 8.
+  // q, o 16 -> 16; k, v 16 -> 8; the dense layer's three 16 <-> 24; two shared experts and 2 x 8 experts, 16 <-> 8.
   const int64_t attention = 2 * (2 * 32 + 2 * 24), dense = 2 * 3 * 40, expert = 2 * 3 * 24;
   EXPECT_EQ(size.adapters, 3 * attention + dense + 2 * expert);
   EXPECT_EQ(size.routed_adapters, 2 * 8 * expert);
