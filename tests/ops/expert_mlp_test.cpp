@@ -136,6 +136,20 @@ TEST(ExpertMlp, TakesMatricesAsTheWeightsOfOneGroup) {
   EXPECT_LE(max_relative_difference(w.down.grad(), expected.grad_down_eDF[0]), 1e-5);
 }
 
+TEST(ExpertMlp, WhatScratchHeldBeforeDoesNotMatter) {
+  const auto order = order_rows(at::zeros({21, 1}, at::kLong), 1);
+  const auto x_TD = at::randn({21, 64});
+  const auto grad_x = [&](int64_t F, double factor) {
+    const auto x = x_TD.clone().set_requires_grad(true);
+    const auto make = [&](int64_t out, int64_t in) { return at::ones({out, in}) * factor; };
+    expert_mlp(x, order, {make(F, 64), make(F, 64), make(64, F)}).sum().backward();
+    return x.grad();
+  };
+  const auto before = grad_x(44, 0.01);
+  grad_x(96, std::nan(""));
+  EXPECT_TRUE(grad_x(44, 0.01).equal(before));
+}
+
 TEST(ExpertMlp, TwoBackwardsWithoutPresetGradientsAddUp) {
   const auto order = order_rows(at::zeros({6, 1}, at::kLong), 1);
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
