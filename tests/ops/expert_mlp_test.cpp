@@ -137,17 +137,16 @@ TEST(ExpertMlp, TakesMatricesAsTheWeightsOfOneGroup) {
 }
 
 TEST(ExpertMlp, WhatScratchHeldBeforeDoesNotMatter) {
-  const auto order = order_rows(at::zeros({21, 1}, at::kLong), 1);
-  const auto x_TD = at::randn({21, 64});
-  const auto grad_x = [&](int64_t F, double factor) {
-    const auto x = x_TD.clone().set_requires_grad(true);
-    const auto make = [&](int64_t out, int64_t in) { return at::ones({out, in}) * factor; };
-    expert_mlp(x, order, {make(F, 64), make(F, 64), make(64, F)}).sum().backward();
+  const auto grad_x = [](int64_t rows, int64_t D, int64_t F, double value) {
+    const auto order = order_rows(at::zeros({rows, 1}, at::kLong), 1);
+    const auto make = [&](int64_t out, int64_t in) { return at::full({out, in}, value); };
+    const auto x = make(rows, D).set_requires_grad(true);
+    expert_mlp(x, order, {make(F, D).set_requires_grad(true), make(F, D), make(D, F)}).sum().backward();
     return x.grad();
   };
-  const auto before = grad_x(44, 0.01);
-  grad_x(96, std::nan(""));
-  EXPECT_TRUE(grad_x(44, 0.01).equal(before));
+  const auto before = grad_x(21, 64, 44, 0.01);
+  grad_x(600, 256, 192, std::nan(""));
+  EXPECT_TRUE(grad_x(21, 64, 44, 0.01).equal(before));
 }
 
 TEST(ExpertMlp, TwoBackwardsWithoutPresetGradientsAddUp) {
