@@ -80,14 +80,16 @@ struct LayerBench {
   RoutingDecision decision;
 };
 
-// The experts of one rank alone, all of whose rows are there already.
+// The experts of one rank alone, all of whose rows are there already, up to the sum for each token.
 struct ExpertsBench {
   ExpertsBench(const MoeShape& shape, const at::Tensor& chosen_TK)
       : order(order_rows(chosen_TK, shape.n_routed_experts)) {
     const auto options = options_of(shape, chosen_TK.device());
     const int64_t E = shape.n_routed_experts, D = shape.hidden_size, F = shape.moe_intermediate_size;
     x_TD = random_matrix({shape.tokens, D}, 1, options, "x", 0).requires_grad_();
-    grad_y_ND = random_matrix({order.num_rows(), D}, 1e-3, options, "grad", 0);
+    grad_y_TD = random_matrix({shape.tokens, D}, 1e-3, options, "grad", 0);
+    scale_N = at::full({order.num_rows()}, 1.0 / static_cast<double>(shape.num_experts_per_tok),
+                       options.dtype(at::kFloat)).requires_grad_();
     weights = {random_matrix({E, F, D}, 0.02, options, "gate", 0),
                random_matrix({E, F, D}, 0.02, options, "up", 0),
                random_matrix({E, D, F}, 0.02, options, "down", 0)};
@@ -97,10 +99,10 @@ struct ExpertsBench {
     }
   }
 
-  at::Tensor forward() const { return expert_mlp(x_TD, order, weights); }
+  at::Tensor forward() const { return expert_mlp(x_TD, order, scale_N, weights); }
 
   RowOrder order;
-  at::Tensor x_TD, grad_y_ND;
+  at::Tensor x_TD, scale_N, grad_y_TD;
   ExpertWeights weights;
 };
 
@@ -169,8 +171,8 @@ std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape) {
   if (world.size() == 1) {
     const auto experts = std::make_shared<ExpertsBench>(shape, layer->decision.chosen_TK);
     add_differentiable_cases(
-        cases, "routed experts", [experts] { return experts->forward(); }, experts->grad_y_ND,
-        {experts->x_TD}, expert_flops * static_cast<double>(shape.num_experts_per_tok), limit);
+        cases, "routed experts", [experts] { return experts->forward(); }, experts->grad_y_TD,
+        {experts->x_TD, experts->scale_N}, expert_flops * static_cast<double>(shape.num_experts_per_tok), limit);
   }
   return cases;
 }

@@ -17,11 +17,6 @@ at::Tensor local_expert_of_rows(const at::Tensor& rows_re) {
   return at::repeat_interleave(at::arange(experts, at::kLong).repeat({ranks}), rows_re.reshape({-1}));
 }
 
-// Undoes the sorting of `order`, whose rows have one slot each.
-RowOrder inverse(const RowOrder& order) {
-  return {order.position_TK.flatten(), order.source_N.unsqueeze(1), {order.num_rows()}};
-}
-
 std::vector<int64_t> to_vector(const at::Tensor& values) {
   const auto* begin = values.data_ptr<int64_t>();
   return {begin, begin + values.numel()};
@@ -60,11 +55,16 @@ at::Tensor Dispatcher::dispatch(const at::Tensor& x_TD, const DispatchPlan& plan
   return all_to_all_rows(group_, gather_rows(x_TD, plan.by_expert), plan.send_rows, plan.receive_rows);
 }
 
-at::Tensor Dispatcher::combine(const at::Tensor& y_RD, const DispatchPlan& plan, const at::Tensor& gate_TK) const {
-  if (group_.size() == 1) return combine_rows(y_RD, plan.by_expert, gate_TK);
-  const auto as_received_RD = gather_rows(y_RD, inverse(plan.by_local_expert));
-  const auto y_ND = all_to_all_rows(group_, as_received_RD, plan.receive_rows, plan.send_rows);
-  return combine_rows(y_ND, plan.by_expert, gate_TK);
+at::Tensor Dispatcher::dispatch_gates(const at::Tensor& gate_TK, const DispatchPlan& plan) const {
+  const auto gate_N = gather_slots(gate_TK, plan.by_expert);
+  if (group_.size() == 1) return gate_N;
+  const auto gate_R1 = all_to_all_rows(group_, gate_N.unsqueeze(1), plan.send_rows, plan.receive_rows);
+  return gather_slots(gate_R1, plan.by_local_expert);
+}
+
+at::Tensor Dispatcher::combine(const at::Tensor& y_RD, const DispatchPlan& plan) const {
+  if (group_.size() == 1) return y_RD;
+  return combine_rows(all_to_all_rows(group_, y_RD, plan.receive_rows, plan.send_rows), plan.by_expert);
 }
 
 }  // namespace granule

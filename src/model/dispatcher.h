@@ -31,8 +31,10 @@ class Dispatcher {
   DispatchPlan plan(const at::Tensor& expert_TK) const;
   /// Rows for the local experts, in the order that `plan.by_local_expert` sorts. Collective, also without rows.
   at::Tensor dispatch(const at::Tensor& x_TD, const DispatchPlan& plan) const;
-  /// From the local experts' outputs, sorted by local expert, to the gate-weighted sum for each token. Collective.
-  at::Tensor combine(const at::Tensor& y_RD, const DispatchPlan& plan, const at::Tensor& gate_TK) const;
+  /// The gates of those rows, fp32, but sorted by local expert: scale_N of expert_mlp. Collective.
+  at::Tensor dispatch_gates(const at::Tensor& gate_TK, const DispatchPlan& plan) const;
+  /// From the local experts' weighed outputs, in the order of dispatch, to the sum for each token. Collective.
+  at::Tensor combine(const at::Tensor& y_RD, const DispatchPlan& plan) const;
 
  private:
   Communicator& group_;

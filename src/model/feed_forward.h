@@ -19,16 +19,17 @@ class FeedForward : public torch::nn::Module {
   /// Parameters gate_proj.weight, up_proj.weight [e, inner, hidden] and down_proj.weight [e, hidden, inner].
   FeedForward(int64_t num_experts, int64_t hidden_size, int64_t inner_size, at::TensorOptions options);
 
-  /// Row n of the result is expert g's output for x_TD[order.source_N[n]], g being the row's group.
+  /// y_TD[t]: the sum of what the experts of t's slots make of x_TD[t], each times its gate; see expert_mlp.
   /// In training the micro-batch stands at `place`.
-  at::Tensor forward(const at::Tensor& x_TD, const RowOrder& order, const std::optional<BatchPlace>& place) const;
+  at::Tensor forward(const at::Tensor& x_TD, const RowOrder& order, const at::Tensor& gate_N,
+                     const std::optional<BatchPlace>& place) const;
   /// A stack of one: every row, in its own place.
   at::Tensor forward(const at::Tensor& x_TD, const std::optional<BatchPlace>& place) const;
 
  private:
   bool is_adapted() const;
   /// The same of rows already in order, matrix by matrix: adapters add to what comes before the activation.
-  at::Tensor adapted(const at::Tensor& x_ND, const std::vector<int64_t>& end_G,
+  at::Tensor adapted(const at::Tensor& x_ND, const std::vector<int64_t>& end_G, const at::Tensor& gate_N,
                      const std::optional<BatchPlace>& place) const;
 
   std::shared_ptr<AdaptableMatrix> gate_, up_, down_;

@@ -59,8 +59,8 @@ at::Tensor Moe::routed_experts(const at::Tensor& x_TD, const Routing& routing,
                                const std::optional<BatchPlace>& place) const {
   const auto plan = dispatcher_->plan(routing.expert_TK);
   const auto x_RD = dispatcher_->dispatch(x_TD, plan);
-  const auto y_RD = experts_->forward(x_RD, plan.by_local_expert, place);
-  return dispatcher_->combine(y_RD, plan, routing.gate_TK);
+  const auto gate_N = dispatcher_->dispatch_gates(routing.gate_TK, plan);
+  return dispatcher_->combine(experts_->forward(x_RD, plan.by_local_expert, gate_N, place), plan);
 }
 
 at::Tensor Moe::balance_counts(const Routing& routing, const ForwardContext& context) const {

@@ -22,8 +22,9 @@ at::Tensor times_groups(const at::Tensor& rows_NI, const at::Tensor& matrix_eIO,
   return at::_grouped_mm(rows_NI, matrix_eIO, end_e);
 }
 
-at::Tensor silu_times(const at::Tensor& gate_NF, const at::Tensor& up_NF) {
-  return (at::silu(gate_NF.to(at::kFloat)) * up_NF).to(gate_NF.scalar_type());
+// Times the rows' factors where there are some.
+at::Tensor scaled(const at::Tensor& value_NF, const at::Tensor& scale_N) {
+  return scale_N.defined() ? value_NF * scale_N.unsqueeze(1) : value_NF;
 }
 
 // Group by group, so that the sum is fp32 throughout and a group without rows adds nothing.
@@ -36,8 +37,8 @@ void add_weight_gradient(at::Tensor& sum_eOI, const at::Tensor& grad_NO, const a
   });
 }
 
-at::Tensor sorted_rows(const ExpertInputs& inputs) {
-  return inputs.x_TD.index_select(0, inputs.source_N);
+at::Tensor sorted_rows(const at::Tensor& rows_TD, const ExpertInputs& inputs) {
+  return rows_TD.index_select(0, inputs.source_N);
 }
 
 }  // namespace
@@ -50,23 +51,27 @@ bool grouped_mm_fits(const ExpertInputs& inputs) {
 
 at::Tensor forward_by_grouped_mm(const ExpertInputs& inputs, at::Tensor& y_ND) {
   const auto end_e = ends_on_device(inputs);
-  const auto x_ND = sorted_rows(inputs);
+  const auto x_ND = sorted_rows(inputs.x_TD, inputs);
   const auto gate_NF = times_groups(x_ND, inputs.gate_eFD.transpose(1, 2), end_e);
   const auto up_NF = times_groups(x_ND, inputs.up_eFD.transpose(1, 2), end_e);
-  y_ND.copy_(times_groups(silu_times(gate_NF, up_NF), inputs.down_eDF.transpose(1, 2), end_e));
+  const auto h_NF = scaled(at::silu(gate_NF.to(at::kFloat)) * up_NF, inputs.scale_N).to(at::kBFloat16);
+  y_ND.copy_(times_groups(h_NF, inputs.down_eDF.transpose(1, 2), end_e));
   return at::stack({gate_NF, up_NF});
 }
 
 void backward_by_grouped_mm(const ExpertInputs& inputs, const at::Tensor& gate_up_2NF,
-                            const at::Tensor& grad_y_ND, ExpertGradients& gradients) {
+                            const at::Tensor& grad_y_TD, ExpertGradients& gradients) {
   const auto end_e = ends_on_device(inputs);
-  const auto x_ND = sorted_rows(inputs);
-  const auto gate_NF = gate_up_2NF[0], up_NF = gate_up_2NF[1];
-  const auto grad_h_NF = times_groups(grad_y_ND, inputs.down_eDF, end_e).to(at::kFloat);
-  const auto gate32_NF = gate_NF.to(at::kFloat);
+  const auto x_ND = sorted_rows(inputs.x_TD, inputs), grad_y_ND = sorted_rows(grad_y_TD, inputs);
+  const auto gate32_NF = gate_up_2NF[0].to(at::kFloat), up_NF = gate_up_2NF[1];
+  const auto silu_NF = at::silu(gate32_NF), h_NF = silu_NF * up_NF;
+  const auto grad_scaled_NF = times_groups(grad_y_ND, inputs.down_eDF, end_e).to(at::kFloat);
+  const auto grad_h_NF = scaled(grad_scaled_NF, inputs.scale_N);
   const auto grad_gate_NF = at::silu_backward(grad_h_NF * up_NF, gate32_NF).to(at::kBFloat16);
-  const auto grad_up_NF = (grad_h_NF * at::silu(gate32_NF)).to(at::kBFloat16);
-  add_weight_gradient(gradients.down_eDF, grad_y_ND, silu_times(gate_NF, up_NF), inputs.end_G);
+  const auto grad_up_NF = (grad_h_NF * silu_NF).to(at::kBFloat16);
+  if (gradients.scale_N.defined()) gradients.scale_N.copy_((grad_scaled_NF * h_NF).sum(1));
+  add_weight_gradient(gradients.down_eDF, grad_y_ND, scaled(h_NF, inputs.scale_N).to(at::kBFloat16),
+                      inputs.end_G);
   add_weight_gradient(gradients.gate_eFD, grad_gate_NF, x_ND, inputs.end_G);
   add_weight_gradient(gradients.up_eFD, grad_up_NF, x_ND, inputs.end_G);
   if (!gradients.x_ND.defined()) return;

@@ -12,13 +12,14 @@ namespace granule {
 struct ExpertInputs {
   at::Tensor x_TD;
   at::Tensor source_N;
+  at::Tensor scale_N;  ///< what the result of each row is multiplied by; undefined: nothing
   std::vector<int64_t> end_G;
   at::Tensor gate_eFD, up_eFD, down_eDF;
 };
 
 /// What backward fills or adds to; undefined where no gradient is wanted.
 struct ExpertGradients {
-  at::Tensor x_ND;                        ///< filled
+  at::Tensor x_ND, scale_N;               ///< filled
   at::Tensor gate_eFD, up_eFD, down_eDF;  ///< added to, fp32 at least
 };
 
@@ -36,16 +37,18 @@ bool kernels_fit(const ExpertInputs& inputs);
 /// In device memory, bf16 with widths that are multiples of 8.
 bool grouped_mm_fits(const ExpertInputs& inputs);
 
-/// All fill y_ND and give gate and up before the activation, in an order only their own backward knows.
+/// All fill y_ND, rows sorted, and give gate and up before the activation, in an order only their own
+/// backward knows.
 at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND);
 at::Tensor forward_by_grouped_mm(const ExpertInputs& inputs, at::Tensor& y_ND);
 at::Tensor forward_by_matmul(const ExpertInputs& inputs, at::Tensor& y_ND);
 
-void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
+/// grad_y_TD[source_N[n]] is the gradient of row n.
+void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_TD,
                          ExpertGradients& gradients);
 void backward_by_grouped_mm(const ExpertInputs& inputs, const at::Tensor& gate_up,
-                            const at::Tensor& grad_y_ND, ExpertGradients& gradients);
-void backward_by_matmul(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
+                            const at::Tensor& grad_y_TD, ExpertGradients& gradients);
+void backward_by_matmul(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_TD,
                         ExpertGradients& gradients);
 
 }  // namespace granule

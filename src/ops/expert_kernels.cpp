@@ -28,6 +28,7 @@ ExpertTask<Element> task_of_group(const ExpertInputs& inputs, size_t e, const at
           .rows = inputs.end_G[e] - begin,
           .x_TD = elements<Element>(inputs.x_TD),
           .source = inputs.source_N.const_data_ptr<int64_t>() + begin,
+          .scale = inputs.scale_N.defined() ? inputs.scale_N.const_data_ptr<float>() + begin : nullptr,
           .gate_FD = elements<Element>(inputs.gate_eFD) + weight,
           .up_FD = elements<Element>(inputs.up_eFD) + weight,
           .down_DF = elements<Element>(inputs.down_eDF) + weight,
@@ -80,7 +81,7 @@ at::Tensor forward(const ExpertInputs& inputs, at::Tensor& y_ND) {
 }
 
 template <class Element>
-void backward(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
+void backward(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_TD,
               ExpertGradients& gradients) {
   const int64_t F = inputs.gate_eFD.size(1), D = inputs.gate_eFD.size(2);
   std::vector<ExpertTask<Element>> tasks;
@@ -90,8 +91,10 @@ void backward(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::T
     const auto of_group = [&](at::Tensor& sum) {
       return sum.defined() ? sum.mutable_data_ptr<float>() + weight : nullptr;
     };
-    task.grad_y_RD = elements<Element>(grad_y_ND) + begin * D;
+    task.grad_y_TD = elements<Element>(grad_y_TD);
     task.grad_x_RD = gradients.x_ND.defined() ? elements<Element>(gradients.x_ND) + begin * D : nullptr;
+    task.grad_scale =
+        gradients.scale_N.defined() ? gradients.scale_N.mutable_data_ptr<float>() + begin : nullptr;
     task.grad_gate_FD = of_group(gradients.gate_eFD);
     task.grad_up_FD = of_group(gradients.up_eFD);
     task.grad_down_DF = of_group(gradients.down_eDF);
@@ -105,6 +108,7 @@ void backward(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::T
 bool kernels_fit(const ExpertInputs& inputs) {
   const auto dtype = inputs.x_TD.scalar_type();
   return inputs.x_TD.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) &&
+         (!inputs.scale_N.defined() || inputs.scale_N.scalar_type() == at::kFloat) &&
          inputs.gate_eFD.size(1) % 2 == 0 && inputs.gate_eFD.size(2) % 16 == 0;
 }
 
@@ -112,12 +116,12 @@ at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND) {
   return inputs.x_TD.scalar_type() == at::kFloat ? forward<float>(inputs, y_ND) : forward<Bf16>(inputs, y_ND);
 }
 
-void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_ND,
+void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_TD,
                          ExpertGradients& gradients) {
   if (inputs.x_TD.scalar_type() == at::kFloat) {
-    backward<float>(inputs, gate_up, grad_y_ND, gradients);
+    backward<float>(inputs, gate_up, grad_y_TD, gradients);
   } else {
-    backward<Bf16>(inputs, gate_up, grad_y_ND, gradients);
+    backward<Bf16>(inputs, gate_up, grad_y_TD, gradients);
   }
 }
 

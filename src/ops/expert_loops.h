@@ -27,20 +27,22 @@ struct ExpertChunk {
     };
     x_panels = take_panels(D);
     h_panels = take_panels(F);
+    grad_y_panels = take_panels(D);
     if constexpr (kPerLane < Element >> 1) {
       grad_gate_panels = take_panels(F);
       grad_up_panels = take_panels(F);
-      grad_y_panels = take_panels(D);
     }
+    grad_scale_parts = carver.template take<float>(divide_up(F, kPanel) * kChunkRows);
   }
 
   static constexpr int64_t kPanelLanes = kChunkRows / kPerLane<Element> * kPanel;
 
   Carver carver;
-  Element* h_RF;                  // forward
-  Element* grad_gate_up_R2F;      // backward, in the same place
-  uint32_t *x_panels, *h_panels;  // for sums over rows
-  uint32_t *grad_gate_panels = nullptr, *grad_up_panels = nullptr, *grad_y_panels = nullptr;  // see row_lanes
+  Element* h_RF;                                                    // forward
+  Element* grad_gate_up_R2F;                                        // backward, in the same place
+  uint32_t *x_panels, *h_panels, *grad_y_panels;                    // for sums over rows
+  uint32_t *grad_gate_panels = nullptr, *grad_up_panels = nullptr;  // see row_lanes
+  float* grad_scale_parts;                                          // kChunkRows for each panel of F
 };
 
 template <class Element>
@@ -54,16 +56,17 @@ size_t expert_thread_bytes(int64_t D, int64_t F) {
   return static_cast<size_t>(larger(D, 2 * padded(F)) * kPanel * 4);
 }
 
-/// Rows of gate and up in `c` (16 columns each): kept in `gate_up`, and h = silu(gate) * up.
+/// Rows of gate and up in `c` (16 columns each): kept in `gate_up`, and h = silu(gate) * up * scale.
 template <class Element>
-inline void finish_forward_tile(const float* c, int64_t rows, Element* gate_up, Element* h,
-                                int64_t h_stride) {
+inline void finish_forward_tile(const float* c, int64_t rows, const float* scale, Element* gate_up,
+                                Element* h, int64_t h_stride) {
   for (int64_t i = 0; i < rows; ++i) {
+    const float factor = scale == nullptr ? 1.0f : scale[i];
     for (int64_t j = 0; j < 16; j += kWidth) {
       const Vec gate = load(c + i * kPanel + j), up = load(c + i * kPanel + 16 + j);
       store(gate_up + i * kPanel + j, gate);
       store(gate_up + i * kPanel + 16 + j, up);
-      store(h + i * h_stride + j, gate * sigmoid(Element(), gate) * up);
+      store(h + i * h_stride + j, gate * sigmoid(Element(), gate) * up * factor);
     }
   }
 }
@@ -78,6 +81,11 @@ inline Ahead whole_rows(const Element* first, int64_t count, int64_t steps) {
 template <class Element>
 inline Ahead columns_of_rows(const Element* first, int64_t stride, int64_t rows, int64_t steps) {
   return Ahead(first, stride * static_cast<int64_t>(sizeof(Element)), rows, steps);
+}
+
+template <class Element>
+inline const float* scale_from(const ExpertTask<Element>& task, int64_t row) {
+  return task.scale == nullptr ? nullptr : task.scale + row;
 }
 
 template <class Element>
@@ -112,8 +120,8 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
           for (int64_t i = r + kTileRows; i < smaller(r + 2 * kTileRows, rows); ++i) ask_for(x_row(i), D);
         }
         multiply_tile<Element, Into::kStore>(base, 1, panel, depth, c, kPanel, kPanel);
-        finish_forward_tile(c, smaller(kTileRows, rows - r), gate_up + r * kPanel,
-                            chunk.h_RF + r * h_stride + p * 16, h_stride);
+        finish_forward_tile(c, smaller(kTileRows, rows - r), scale_from(task, start + r),
+                            gate_up + r * kPanel, chunk.h_RF + r * h_stride + p * 16, h_stride);
       }
     }
     team.barrier();
@@ -134,13 +142,19 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
 
 /// From the gradient of h in `c` (16 or 32 columns from f on) and the kept gate and up: h again and the
 /// gradients of gate and up in panels, those as rows too, of the padded width F for each (in fp32 as rows
-/// alone).
+/// alone), and what these columns add to the gradient of the scale.
 template <class Element>
-inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, const Element* gate_up,
-                                 int64_t gate_up_stride, int64_t F, Element* grad_gate, uint32_t* h_panel,
-                                 uint32_t* grad_gate_panel, uint32_t* grad_up_panel) {
+inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, const float* scale,
+                                 const Element* gate_up, int64_t gate_up_stride, int64_t F,
+                                 Element* grad_gate, uint32_t* h_panel, uint32_t* grad_gate_panel,
+                                 uint32_t* grad_up_panel, float* grad_scale) {
   constexpr int64_t per_lane = kPerLane<Element>;
   for (int64_t i = 0; i < rows; i += per_lane) {
+    float factor[2];
+#pragma GCC unroll 2
+    for (int64_t part = 0; part < per_lane; ++part)
+      factor[part] = scale == nullptr || i + part == rows ? 1.0f : scale[i + part];
+    Vec grad_factor[2] = {};
     for (int64_t j = 0; j < columns; j += kWidth) {
       const Element* kept = gate_up + j / 16 * gate_up_stride + j % 16;
       Vec h[2] = {}, grad_gates[2] = {}, grad_ups[2] = {};
@@ -148,9 +162,10 @@ inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, 
       for (int64_t part = 0; part < per_lane; ++part) {
         if (i + part == rows) break;
         const Vec gate = load(kept + (i + part) * kPanel), up = load(kept + (i + part) * kPanel + 16);
-        const Vec grad_h = load(c + (i + part) * kPanel + j);
-        const Vec open = sigmoid(Element(), gate), silu = gate * open;
-        h[part] = silu * up;
+        const Vec grad_scaled = load(c + (i + part) * kPanel + j), grad_h = grad_scaled * factor[part];
+        const Vec open = sigmoid(Element(), gate), silu = gate * open, unscaled = silu * up;
+        h[part] = unscaled * factor[part];
+        grad_factor[part] += grad_scaled * unscaled;
         grad_ups[part] = grad_h * silu;
         grad_gates[part] = grad_h * up * (open + silu * (1.0f - open));
       }
@@ -169,6 +184,11 @@ inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, 
         store_as(grad_up_panel + lane, lanes_of(grad_up_stored));
       }
     }
+    if (scale == nullptr) continue;
+#pragma GCC unroll 2
+    for (int64_t part = 0; part < per_lane; ++part) {
+      if (i + part < rows) grad_scale[i + part] = sum_of_lanes(grad_factor[part]);
+    }
   }
 }
 
@@ -180,7 +200,7 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
   const int64_t D = task.D, F = task.F, row_width = padded(F);
   constexpr int64_t panel_lanes = ExpertChunk<Element>::kPanelLanes;
   const auto x_row = [&](int64_t r) { return task.x_TD + task.source[start + r] * D; };
-  const auto grad_y_row = [&](int64_t r) { return task.grad_y_RD + (start + r) * D; };
+  const auto grad_y_row = [&](int64_t r) { return task.grad_y_TD + task.source[start + r] * D; };
   const auto down_row = [&](int64_t d) { return task.down_DF + d * F; };
 
   const int64_t x_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel),
@@ -189,10 +209,8 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
     const int64_t columns = smaller(kPanel, D - p * kPanel);
     pack_rows<Element>([&](int64_t r) { return x_row(r) + p * kPanel; }, rows, columns,
                        chunk.x_panels + p * panel_lanes);
-    if constexpr (kPerLane < Element >> 1) {
-      pack_rows<Element>([&](int64_t r) { return grad_y_row(r) + p * kPanel; }, rows, columns,
-                         chunk.grad_y_panels + p * panel_lanes);
-    }
+    pack_rows<Element>([&](int64_t r) { return grad_y_row(r) + p * kPanel; }, rows, columns,
+                       chunk.grad_y_panels + p * panel_lanes);
   }
   const uint32_t* base[kTileRows];
   alignas(64) float c[kTileRows * kPanel];
@@ -209,10 +227,24 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
       }
       multiply_tile<Element, Into::kStore>(base, 1, panel, D / kPerLane<Element>, c, kPanel, columns);
       const int64_t lane = p * panel_lanes + r / kPerLane<Element> * kPanel;
-      finish_backward_tile(c, smaller(kTileRows, rows - r), columns, gate_up + r * kPanel,
-                           task.gate_up_stride, row_width, chunk.grad_gate_up_R2F + r * 2 * row_width + f,
-                           chunk.h_panels + lane, chunk.grad_gate_panels + lane, chunk.grad_up_panels + lane);
+      finish_backward_tile(c, smaller(kTileRows, rows - r), columns, scale_from(task, start + r),
+                           gate_up + r * kPanel, task.gate_up_stride, row_width,
+                           chunk.grad_gate_up_R2F + r * 2 * row_width + f, chunk.h_panels + lane,
+                           chunk.grad_gate_panels + lane, chunk.grad_up_panels + lane,
+                           chunk.grad_scale_parts + p * kChunkRows + r);
     }
+  }
+}
+
+/// What the panels of columns have each added to the gradient of the scale, in their order.
+template <class Element>
+inline void sum_scale_gradient(const ExpertTask<Element>& task, const Team& team,
+                               const ExpertChunk<Element>& chunk, int64_t start, int64_t rows) {
+  if (task.grad_scale == nullptr) return;
+  for (int64_t r = team.begin(rows); r < team.end(rows); ++r) {
+    float sum = 0;
+    for (int64_t p = 0; p < divide_up(task.F, kPanel); ++p) sum += chunk.grad_scale_parts[p * kChunkRows + r];
+    task.grad_scale[start + r] = sum;
   }
 }
 
@@ -254,9 +286,8 @@ inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& t
   if (task.grad_down_DF == nullptr) return;
   for (int64_t p = team.begin(f_panels); p < team.end(f_panels); ++p) {
     const int64_t f = p * kPanel, columns = smaller(kPanel, F - f);
-    add_sum_over_rows<Element>(row_lanes(task.grad_y_RD + start * D, D, chunk.grad_y_panels, panel_lanes),
-                               chunk.h_panels + p * panel_lanes, lane_rows, task.grad_down_DF + f, F, D,
-                               columns);
+    add_sum_over_rows<Element>({chunk.grad_y_panels, kPanel, panel_lanes}, chunk.h_panels + p * panel_lanes,
+                               lane_rows, task.grad_down_DF + f, F, D, columns);
   }
 }
 
@@ -268,6 +299,7 @@ void expert_backward(const ExpertTask<Element>& task, const Team& team, std::byt
     const int64_t rows = smaller(kChunkRows, task.rows - start);
     expert_backward_inner(task, team, chunk, start, rows, panel);
     team.barrier();
+    sum_scale_gradient(task, team, chunk, start, rows);
     expert_backward_outer(task, team, chunk, start, rows, panel);
     team.barrier();
   }

@@ -29,7 +29,6 @@ constexpr Kernels<Element> make_kernels() {
           .linear_forward = linear_forward<Element>,
           .linear_backward = linear_backward<Element>,
           .sum_slots = sum_slots<Element>,
-          .sum_slots_backward = sum_slots_backward<Element>,
           .normalize = normalize<Element>,
           .normalize_backward = normalize_backward<Element>,
           .turn_heads = turn_heads<Element>,

@@ -23,7 +23,8 @@ struct ExpertTask {
   int64_t F;  ///< even
   int64_t rows;
   const Element* x_TD;
-  const int64_t* source;  ///< row n of the task reads x_TD[source[n]]
+  const int64_t* source;  ///< row n of the task reads x_TD[source[n]] and grad_y_TD[source[n]]
+  const float* scale;     ///< what the result of each row is multiplied by; null: nothing
   const Element *gate_FD, *up_FD, *down_DF;
   /// Gate and up before the activation, kept for backward: for each 16 columns f a block of all rows of the
   /// layer, a row being 16 values of gate and 16 of up, zeros where F has ended. Points at the task's first
@@ -31,8 +32,9 @@ struct ExpertTask {
   Element* gate_up;
   int64_t gate_up_stride;  ///< elements from one block to the next
   Element* y_RD;
-  const Element* grad_y_RD;
+  const Element* grad_y_TD;
   Element* grad_x_RD;
+  float* grad_scale;
   float *grad_gate_FD, *grad_up_FD, *grad_down_DF;  ///< added to
 };
 
@@ -75,17 +77,13 @@ struct LinearTask {
   float* grad_weight_OI;  ///< added to
 };
 
-/// Sums of the rows of each token's K slots; see combine_rows. Without gates every slot weighs one.
+/// Sums of the rows of each token's K slots.
 template <class Element>
 struct SlotTask {
   int64_t K, D;  ///< D a multiple of 16, here and below
-  const int64_t* position_TK;
-  const float* gate_TK;
+  const int64_t* position_TK;  ///< -1: dropped
   const Element* y_ND;
   Element* out_TD;
-  const Element* grad_out_TD;
-  Element* grad_y_ND;
-  float* grad_gate_TK;
 };
 
 /// RMSNorm of rows.
@@ -143,7 +141,6 @@ struct Kernels {
 
   /// Tokens or rows [begin, end) each.
   void (*sum_slots)(const SlotTask<Element>& task, int64_t begin, int64_t end);
-  void (*sum_slots_backward)(const SlotTask<Element>& task, int64_t begin, int64_t end);
   void (*normalize)(const NormTask<Element>& task, int64_t begin, int64_t end);
   void (*normalize_backward)(const NormTask<Element>& task, int64_t begin, int64_t end, float* grad_weight_D);
   void (*turn_heads)(const RotaryTask<Element>& task, int64_t begin, int64_t end);

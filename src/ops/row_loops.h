@@ -16,10 +16,9 @@ inline void sum_slot_columns(const SlotTask<Element>& task, int64_t t, int64_t d
     const int64_t later = position[smaller(k + kSlotsAhead, task.K - 1)];
     if (later >= 0) ask_for(task.y_ND + later * task.D + d, vectors * kWidth);
     if (position[k] < 0) continue;
-    const float weight = task.gate_TK == nullptr ? 1.0f : task.gate_TK[t * task.K + k];
     const Element* row = task.y_ND + position[k] * task.D + d;
 #pragma GCC unroll 16
-    for (int64_t j = 0; j < vectors; ++j) sum[j] += load(row + j * kWidth) * weight;
+    for (int64_t j = 0; j < vectors; ++j) sum[j] += load(row + j * kWidth);
   }
 #pragma GCC unroll 16
   for (int64_t j = 0; j < vectors; ++j) store(task.out_TD + t * task.D + d + j * kWidth, sum[j]);
@@ -32,30 +31,6 @@ void sum_slots(const SlotTask<Element>& task, int64_t begin, int64_t end) {
     int64_t d = 0;
     for (; d + wide <= task.D; d += wide) sum_slot_columns<Element, 8>(task, t, d);
     for (; d < task.D; d += kWidth) sum_slot_columns<Element, 1>(task, t, d);
-  }
-}
-
-template <class Element>
-void sum_slots_backward(const SlotTask<Element>& task, int64_t begin, int64_t end) {
-  const int64_t K = task.K, D = task.D;
-  for (int64_t slot = begin * K; slot < end * K; ++slot) {
-    const int64_t n = task.position_TK[slot];
-    task.grad_gate_TK[slot] = 0;
-    if (n < 0) continue;
-    const int64_t next = slot + 1 < end * K ? task.position_TK[slot + 1] : -1;
-    const Element *grad = task.grad_out_TD + slot / K * D, *row = task.y_ND + n * D;
-    const float weight = task.gate_TK[slot];
-    Vec dot = {};
-    for (int64_t d = 0; d < D; d += kWidth) {
-      if (d % kLine<Element> == 0 && next >= 0) {
-        __builtin_prefetch(task.y_ND + next * D + d);
-        __builtin_prefetch(task.grad_y_ND + next * D + d, 1);
-      }
-      const Vec value = load(grad + d);
-      dot += value * load(row + d);
-      store(task.grad_y_ND + n * D + d, value * weight);
-    }
-    task.grad_gate_TK[slot] = sum_of_lanes(dot);
   }
 }
 

@@ -20,10 +20,9 @@ using torch::autograd::variable_list;
 
 constexpr int64_t kRowsPerTask = 32;
 
-// out[t] = sum over k of gate[t,k] * y[position[t,k]]; without gate every slot weighs one.
-template <class Value, class Gate>
-void sum_weighted_slots(const Value* y, const int64_t* position, const Gate* gate, int64_t T, int64_t K,
-                        int64_t D, Value* out) {
+// out[t] = sum over k of y[position[t,k]].
+template <class Value>
+void sum_slots_by_loop(const Value* y, const int64_t* position, int64_t T, int64_t K, int64_t D, Value* out) {
   using Sum = at::opmath_type<Value>;
   at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
     std::vector<Sum> sum(static_cast<size_t>(D));
@@ -32,47 +31,19 @@ void sum_weighted_slots(const Value* y, const int64_t* position, const Gate* gat
       for (int64_t k = 0; k < K; ++k) {
         const int64_t n = position[t * K + k];
         if (n < 0) continue;
-        const Sum weight = gate == nullptr ? Sum(1) : static_cast<Sum>(gate[t * K + k]);
-        const Value* row = y + n * D;
-        for (int64_t d = 0; d < D; ++d) sum[static_cast<size_t>(d)] += weight * static_cast<Sum>(row[d]);
+        for (int64_t d = 0; d < D; ++d) sum[static_cast<size_t>(d)] += static_cast<Sum>(y[n * D + d]);
       }
       for (int64_t d = 0; d < D; ++d) out[t * D + d] = static_cast<Value>(sum[static_cast<size_t>(d)]);
     }
   });
 }
 
-template <class Value, class Gate>
-void sum_weighted_slots_backward(const Value* y, const int64_t* position, const Gate* gate,
-                                 const Value* grad_out, int64_t T, int64_t K, int64_t D, Value* grad_y,
-                                 Gate* grad_gate) {
-  using Sum = at::opmath_type<Value>;
-  at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
-    for (int64_t slot = begin * K; slot < end * K; ++slot) {
-      const int64_t n = position[slot];
-      grad_gate[slot] = Gate(0);
-      if (n < 0) continue;
-      const Value* grad = grad_out + slot / K * D;
-      const auto weight = static_cast<Sum>(gate[slot]);
-      Sum dot = 0;
-#pragma omp simd reduction(+ : dot)
-      for (int64_t d = 0; d < D; ++d) {
-        dot += static_cast<Sum>(grad[d]) * static_cast<Sum>(y[n * D + d]);
-        grad_y[n * D + d] = static_cast<Value>(weight * static_cast<Sum>(grad[d]));
-      }
-      grad_gate[slot] = static_cast<Gate>(dot);
-    }
-  });
-}
-
-// The same by the kernels, if they take these rows; `gate_TK` may be undefined.
-bool sum_by_kernels(const at::Tensor& y_ND, const at::Tensor& position_TK, const at::Tensor& gate_TK,
-                    at::Tensor& out_TD) {
-  if (gate_TK.defined() && gate_TK.scalar_type() != at::kFloat) return false;
+// The same by the kernels, if they take these rows.
+bool sum_by_kernels(const at::Tensor& y_ND, const at::Tensor& position_TK, at::Tensor& out_TD) {
   return with_kernel_element(y_ND.scalar_type(), y_ND.size(1), [&]<class Element>(Element) {
     const SlotTask<Element> task{.K = position_TK.size(1),
                                  .D = y_ND.size(1),
                                  .position_TK = position_TK.const_data_ptr<int64_t>(),
-                                 .gate_TK = gate_TK.defined() ? gate_TK.const_data_ptr<float>() : nullptr,
                                  .y_ND = elements<Element>(y_ND),
                                  .out_TD = elements<Element>(out_TD)};
     at::parallel_for(0, position_TK.size(0), kRowsPerTask,
@@ -87,10 +58,8 @@ bool is_identity(const int64_t* position, int64_t T) {
   return true;
 }
 
-// By operators, for any device; `gate_TK` may be undefined. Slot by slot in order,
-// by gathering, so that sums are the same in every run.
-at::Tensor sum_slots_by_operators(const at::Tensor& y_ND, const at::Tensor& position_TK,
-                                  const at::Tensor& gate_TK) {
+// By operators, for any device. Slot by slot in order, by gathering, so that sums are the same in every run.
+at::Tensor sum_slots_by_operators(const at::Tensor& y_ND, const at::Tensor& position_TK) {
   const auto [T, K] = get_shape<2>(position_TK);
   const auto sum_dtype = y_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   auto sum_TD = at::zeros({T, y_ND.size(1)}, y_ND.options().dtype(sum_dtype));
@@ -100,11 +69,7 @@ at::Tensor sum_slots_by_operators(const at::Tensor& y_ND, const at::Tensor& posi
     const auto position_T = position_TK.select(1, k);
     auto term_TD = y_ND.index_select(0, position_T.clamp_min(0)).to(sum_dtype);
     if (some_dropped) term_TD = term_TD.masked_fill(position_T.lt(0).unsqueeze(1), 0);
-    if (gate_TK.defined()) {
-      sum_TD.addcmul_(term_TD, gate_TK.select(1, k).to(sum_dtype).unsqueeze(1));
-    } else {
-      sum_TD.add_(term_TD);
-    }
+    sum_TD.add_(term_TD);
   }
   return sum_TD.to(y_ND.scalar_type());
 }
@@ -117,34 +82,6 @@ at::Tensor slot_of_rows(const at::Tensor& position_TK, int64_t num_rows) {
   slot_N.scatter_(0, place_S.masked_fill(place_S.lt(0), num_rows),
                   at::arange(place_S.numel(), place_S.options()));
   return slot_N.narrow(0, 0, num_rows);
-}
-
-struct RowGradients {
-  at::Tensor y_ND, gate_TK;
-};
-
-RowGradients combine_backward_by_operators(const at::Tensor& y_ND, const at::Tensor& position_TK,
-                                           const at::Tensor& gate_TK, const at::Tensor& grad_TD) {
-  const int64_t K = position_TK.size(1), N = y_ND.size(0);
-  const auto sum_dtype = y_ND.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  RowGradients gradients{at::empty_like(y_ND), at::zeros_like(gate_TK)};
-  if (N == 0) return gradients;
-  const auto slot_N = slot_of_rows(position_TK, N);
-  const auto weight_N = gate_TK.flatten().index_select(0, slot_N).to(sum_dtype);
-  const auto grad_ND = grad_TD.index_select(0, slot_N.div(K, "floor")).to(sum_dtype);
-  gradients.y_ND.copy_(grad_ND * weight_N.unsqueeze(1));
-  // Every row has a slot of its own, so nothing meets here.
-  gradients.gate_TK.view({-1}).scatter_(0, slot_N, (grad_ND * y_ND).sum(1).to(gate_TK.scalar_type()));
-  return gradients;
-}
-
-// Calls `body(Value(), Gate())` with the C++ types of a row and of a gate.
-template <class Body>
-void dispatch_rows(const at::Tensor& y, const at::Tensor& gate, const Body& body) {
-  AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, y.scalar_type(), "rows", [&] {
-    using Value = scalar_t;
-    AT_DISPATCH_FLOATING_TYPES(gate.scalar_type(), "gates", [&] { body(Value(), scalar_t()); });
-  });
 }
 
 struct GatherRows : torch::autograd::Function<GatherRows> {
@@ -163,59 +100,17 @@ struct GatherRows : torch::autograd::Function<GatherRows> {
 };
 
 struct CombineRows : torch::autograd::Function<CombineRows> {
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& y, const at::Tensor& position_TK,
-                            const at::Tensor& gate) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& y_ND, const at::Tensor& source_N,
+                            const at::Tensor& position_TK) {
     RECORD_USER_SCOPE("row order");
-    const auto y_ND = y.contiguous();
-    const auto gate_TK = gate.contiguous();
-    context->save_for_backward({y_ND, position_TK, gate_TK});
-    const auto [T, K] = get_shape<2>(position_TK);
-    const int64_t D = y_ND.size(1);
-    if (!y_ND.is_cpu()) return sum_slots_by_operators(y_ND, position_TK, gate_TK);
-    auto out_TD = at::empty({T, D}, y_ND.options());
-    if (sum_by_kernels(y_ND, position_TK, gate_TK, out_TD)) return out_TD;
-    dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
-      sum_weighted_slots(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
-                         gate_TK.const_data_ptr<Gate>(), T, K, D, out_TD.mutable_data_ptr<Value>());
-    });
-    return out_TD;
+    context->save_for_backward({source_N});
+    return sum_slots(y_ND.contiguous(), position_TK);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     RECORD_USER_SCOPE("row order backward");
     const auto saved = context->get_saved_variables();
-    const auto &y_ND = saved[0], &position_TK = saved[1], &gate_TK = saved[2];
-    const auto [T, K] = get_shape<2>(position_TK);
-    const auto grad_TD = gradients[0].contiguous();
-    if (!y_ND.is_cpu()) {
-      const auto by_operators = combine_backward_by_operators(y_ND, position_TK, gate_TK, grad_TD);
-      return {by_operators.y_ND, at::Tensor(), by_operators.gate_TK};
-    }
-    auto grad_y_ND = at::empty_like(y_ND);
-    auto grad_gate_TK = at::empty_like(gate_TK);
-    const bool by_kernels =
-        gate_TK.scalar_type() == at::kFloat &&
-        with_kernel_element(y_ND.scalar_type(), y_ND.size(1), [&]<class Element>(Element) {
-          const SlotTask<Element> task{.K = K,
-                                       .D = y_ND.size(1),
-                                       .position_TK = position_TK.const_data_ptr<int64_t>(),
-                                       .gate_TK = gate_TK.const_data_ptr<float>(),
-                                       .y_ND = elements<Element>(y_ND),
-                                       .grad_out_TD = elements<Element>(grad_TD),
-                                       .grad_y_ND = elements<Element>(grad_y_ND),
-                                       .grad_gate_TK = grad_gate_TK.mutable_data_ptr<float>()};
-          at::parallel_for(0, T, kRowsPerTask, [&](int64_t begin, int64_t end) {
-            kernels<Element>().sum_slots_backward(task, begin, end);
-          });
-        });
-    if (by_kernels) return {grad_y_ND, at::Tensor(), grad_gate_TK};
-    dispatch_rows(y_ND, gate_TK, [&]<class Value, class Gate>(Value, Gate) {
-      sum_weighted_slots_backward(y_ND.const_data_ptr<Value>(), position_TK.const_data_ptr<int64_t>(),
-                                  gate_TK.const_data_ptr<Gate>(), grad_TD.const_data_ptr<Value>(), T, K,
-                                  y_ND.size(1), grad_y_ND.mutable_data_ptr<Value>(),
-                                  grad_gate_TK.mutable_data_ptr<Gate>());
-    });
-    return {grad_y_ND, at::Tensor(), grad_gate_TK};
+    return {gradients[0].index_select(0, saved[0]), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -286,25 +181,30 @@ at::Tensor gather_rows(const at::Tensor& x_TD, const RowOrder& order) {
   return GatherRows::apply(x_TD, order.source_N, order.position_TK.contiguous());
 }
 
+at::Tensor gather_slots(const at::Tensor& value_TK, const RowOrder& order) {
+  RECORD_USER_SCOPE("row order");
+  CHECK(value_TK.sizes() == order.position_TK.sizes(), "values and slots differ in shape");
+  return value_TK.flatten().index_select(0, slot_of_rows(order.position_TK, order.num_rows()));
+}
+
 at::Tensor sum_slots(const at::Tensor& y_ND, const at::Tensor& position_TK) {
   const auto [T, K] = get_shape<2>(position_TK);
   const int64_t D = y_ND.size(1);
-  if (!y_ND.is_cpu()) return sum_slots_by_operators(y_ND, position_TK, at::Tensor());
+  if (!y_ND.is_cpu()) return sum_slots_by_operators(y_ND, position_TK);
   const auto* position = position_TK.const_data_ptr<int64_t>();
   if (K == 1 && y_ND.size(0) == T && is_identity(position, T)) return y_ND;
   auto out_TD = at::empty({T, D}, y_ND.options());
-  if (sum_by_kernels(y_ND, position_TK, at::Tensor(), out_TD)) return out_TD;
+  if (sum_by_kernels(y_ND, position_TK, out_TD)) return out_TD;
   AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, y_ND.scalar_type(), "rows", [&] {
-    sum_weighted_slots<scalar_t, float>(y_ND.const_data_ptr<scalar_t>(), position, nullptr, T, K, D,
-                                        out_TD.mutable_data_ptr<scalar_t>());
+    sum_slots_by_loop(y_ND.const_data_ptr<scalar_t>(), position, T, K, D,
+                      out_TD.mutable_data_ptr<scalar_t>());
   });
   return out_TD;
 }
 
-at::Tensor combine_rows(const at::Tensor& y_ND, const RowOrder& order, const at::Tensor& gate_TK) {
+at::Tensor combine_rows(const at::Tensor& y_ND, const RowOrder& order) {
   CHECK(y_ND.size(0) == order.num_rows(), "rows ", y_ND.size(0), ", order of ", order.num_rows());
-  CHECK(gate_TK.sizes() == order.position_TK.sizes(), "gates and slots differ in shape");
-  return CombineRows::apply(y_ND, order.position_TK.contiguous(), gate_TK);
+  return CombineRows::apply(y_ND, order.source_N, order.position_TK.contiguous());
 }
 
 }  // namespace granule

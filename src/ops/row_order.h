@@ -28,12 +28,15 @@ RowOrder order_rows(const at::Tensor& group_TK, int64_t num_groups);
 /// order.
 at::Tensor gather_rows(const at::Tensor& x_TD, const RowOrder& order);
 
-/// out_TD[t] = sum over k of y_ND[position_TK[t,k]], k in order, dropped slots left out; not differentiable.
-/// May be y_ND itself where every row has one slot, in order.
+/// value_N: for each sorted row that of its slot; differentiable.
+at::Tensor gather_slots(const at::Tensor& value_TK, const RowOrder& order);
+
+/// out_TD[t] = sum over k of y_ND[position_TK[t,k]], k in order, dropped slots left out, sums at least fp32,
+/// the result of the dtype of y_ND; not differentiable. May be y_ND itself where every row has one slot, in
+/// order.
 at::Tensor sum_slots(const at::Tensor& y_ND, const at::Tensor& position_TK);
 
-/// out_TD[t] = sum over k of gate_TK[t,k] * y_ND[position_TK[t,k]], k in order, fp32 sums, dropped slots left
-/// out; differentiable in y_ND and gate_TK (fp32). The result has the dtype of y_ND.
-at::Tensor combine_rows(const at::Tensor& y_ND, const RowOrder& order, const at::Tensor& gate_TK);
+/// The same, differentiable: the transpose of gather_rows.
+at::Tensor combine_rows(const at::Tensor& y_ND, const RowOrder& order);
 
 }  // namespace granule

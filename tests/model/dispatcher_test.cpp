@@ -12,8 +12,9 @@ namespace {
 
 constexpr int64_t kExperts = 8, kWidth = 4;
 
-// An "expert" that anyone can check: expert e multiplies its rows by e + 1.
-at::Tensor scale_by_expert(const at::Tensor& x_TD, const RowOrder& order, int64_t first_expert) {
+// An "expert" that anyone can check: expert e multiplies its rows by e + 1, and by their gates.
+at::Tensor scale_by_expert(const at::Tensor& x_TD, const RowOrder& order, const at::Tensor& gate_N,
+                           int64_t first_expert) {
   std::vector<at::Tensor> rows;
   int64_t begin = 0;
   const auto sorted_ND = gather_rows(x_TD, order);
@@ -21,7 +22,7 @@ at::Tensor scale_by_expert(const at::Tensor& x_TD, const RowOrder& order, int64_
     rows.push_back(sorted_ND.narrow(0, begin, order.end_G[g] - begin) * static_cast<double>(first_expert + static_cast<int64_t>(g) + 1));
     begin = order.end_G[g];
   }
-  return at::cat(rows);
+  return combine_rows(at::cat(rows) * gate_N.unsqueeze(1), order);
 }
 
 struct Sample {
@@ -35,7 +36,7 @@ Sample sample_of(int rank) {
   sample.x_TD = (at::arange(T * kWidth, at::kDouble).view({T, kWidth}) + rank).requires_grad_();
   sample.expert_TK = some_tokens({T, 2}, kExperts, static_cast<uint64_t>(rank));
   if (T > 0) sample.expert_TK[0][1] = -1;
-  sample.gate_TK = at::arange(T * 2, at::kFloat).view({T, 2}) / 4;
+  sample.gate_TK = (at::arange(T * 2, at::kFloat).view({T, 2}) / 4).requires_grad_();
   return sample;
 }
 
@@ -45,6 +46,8 @@ void expect_weighted_sums(const Sample& sample, const at::Tensor& y_TD) {
     double factor = 0;
     for (int64_t k = 0; k < 2; ++k) {
       const auto expert = sample.expert_TK[t][k].item<int64_t>();
+      const double row_sum = expert < 0 ? 0 : sample.x_TD[t].sum().item<double>() * static_cast<double>(expert + 1);
+      EXPECT_NEAR(sample.gate_TK.grad()[t][k].item<double>(), row_sum, 1e-6 * row_sum);
       if (expert >= 0) factor += sample.gate_TK[t][k].item<double>() * static_cast<double>(expert + 1);
     }
     EXPECT_TENSOR_NEAR(y_TD[t], sample.x_TD[t] * factor, 1e-12);
@@ -59,8 +62,9 @@ TEST(Dispatcher, TokensComeBackWeighedFromWhateverRankHoldsTheExpert) {
       const Dispatcher dispatcher(group, kExperts);
       const auto plan = dispatcher.plan(sample.expert_TK);
       const auto x_RD = dispatcher.dispatch(sample.x_TD, plan);
-      const auto y_RD = scale_by_expert(x_RD, plan.by_local_expert, dispatcher.first_expert());
-      const auto y_TD = dispatcher.combine(y_RD, plan, sample.gate_TK);
+      const auto gate_N = dispatcher.dispatch_gates(sample.gate_TK, plan);
+      const auto y_RD = scale_by_expert(x_RD, plan.by_local_expert, gate_N, dispatcher.first_expert());
+      const auto y_TD = dispatcher.combine(y_RD, plan);
       y_TD.sum().backward();
       expect_weighted_sums(sample, y_TD);
     });

@@ -52,6 +52,10 @@ Weights random_weights(const Case& c, at::ScalarType dtype) {
   return {make(c.F, c.D), make(c.F, c.D), make(c.D, c.F)};
 }
 
+at::Tensor random_scale(const RowOrder& order) {
+  return (at::rand({order.num_rows()}) + 0.1).set_requires_grad(true);
+}
+
 class ExpertMlpOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(ExpertMlpOfDtype, ValueAndEveryGradientEqualTheNaiveLoop) {
@@ -62,16 +66,18 @@ TEST_P(ExpertMlpOfDtype, ValueAndEveryGradientEqualTheNaiveLoop) {
     const auto order = order_rows(c.group_TK, c.E);
     const auto w = random_weights(c, dtype);
     const auto x_TD = at::randn({c.group_TK.size(0), c.D}).to(dtype).set_requires_grad(true);
-    const auto grad_y_ND = at::randn({order.num_rows(), c.D}).to(dtype);
-    const auto y_ND = expert_mlp(x_TD, order, {w.gate, w.up, w.down});
-    y_ND.backward(grad_y_ND);
+    const auto scale_N = random_scale(order);
+    const auto grad_y_TD = at::randn(x_TD.sizes()).to(dtype);
+    const auto y_TD = expert_mlp(x_TD, order, scale_N, {w.gate, w.up, w.down});
+    y_TD.backward(grad_y_TD);
 
     const auto expected =
-        naive_expert_mlp(x_TD, order.source_N, order.end_G, w.gate, w.up, w.down, grad_y_ND);
-    EXPECT_EQ(y_ND.scalar_type(), dtype);
+        naive_expert_mlp(x_TD, order.source_N, order.end_G, scale_N, w.gate, w.up, w.down, grad_y_TD);
+    EXPECT_EQ(y_TD.scalar_type(), dtype);
     // Weight gradients are sums over rows; their rounding grows with their size.
-    EXPECT_TENSOR_NEAR(y_ND, expected.y_ND, tolerance);
+    EXPECT_TENSOR_NEAR(y_TD, expected.y_TD, 2 * tolerance);
     EXPECT_TENSOR_NEAR(x_TD.grad(), expected.grad_x_TD, 2 * tolerance);
+    EXPECT_TENSOR_NEAR(scale_N.grad(), expected.grad_scale_N, std::max(2 * tolerance, 1e-6));
     EXPECT_LE(max_relative_difference(w.gate.grad(), expected.grad_gate_eFD), tolerance);
     EXPECT_LE(max_relative_difference(w.up.grad(), expected.grad_up_eFD), tolerance);
     EXPECT_LE(max_relative_difference(w.down.grad(), expected.grad_down_eDF), tolerance);
@@ -93,11 +99,12 @@ TEST_P(ExpertMlpOfDtype, AddsToPresetGradientsInPlace) {
       weight.mutable_grad() = preset.back();
     }
     const auto x_TD = at::randn({c.group_TK.size(0), c.D}).to(dtype).set_requires_grad(true);
-    const auto grad_y_ND = at::randn({order.num_rows(), c.D}).to(dtype);
-    expert_mlp(x_TD, order, {w.gate, w.up, w.down}).backward(grad_y_ND);
+    const auto scale_N = random_scale(order);
+    const auto grad_y_TD = at::randn(x_TD.sizes()).to(dtype);
+    expert_mlp(x_TD, order, scale_N, {w.gate, w.up, w.down}).backward(grad_y_TD);
 
     const auto expected =
-        naive_expert_mlp(x_TD, order.source_N, order.end_G, w.gate, w.up, w.down, grad_y_ND);
+        naive_expert_mlp(x_TD, order.source_N, order.end_G, scale_N, w.gate, w.up, w.down, grad_y_TD);
     const std::vector<at::Tensor> sums = {expected.grad_gate_eFD, expected.grad_up_eFD,
                                           expected.grad_down_eDF};
     for (size_t i = 0; i < 3; ++i) {
@@ -115,11 +122,11 @@ INSTANTIATE_TEST_SUITE_P(Matmul, ExpertMlpOfDtype,
 TEST(ExpertMlp, GradientsMatchDifferences) {
   const auto order = order_rows(at::tensor({0, 2, 2, -1, 0, 0}, at::kLong).view({3, 2}), 3);
   const auto function = [&](const std::vector<at::Tensor>& in) {
-    return expert_mlp(in[0], order, {in[1], in[2], in[3]});
+    return expert_mlp(in[0], order, in[1], {in[2], in[3], in[4]});
   };
-  EXPECT_TRUE(
-      gradients_match(function, {at::randn({3, 4}, at::kDouble), at::randn({3, 5, 4}, at::kDouble),
-                                 at::randn({3, 5, 4}, at::kDouble), at::randn({3, 4, 5}, at::kDouble)}));
+  EXPECT_TRUE(gradients_match(function, {at::randn({3, 4}, at::kDouble), at::rand({5}, at::kDouble),
+                                         at::randn({3, 5, 4}, at::kDouble), at::randn({3, 5, 4}, at::kDouble),
+                                         at::randn({3, 4, 5}, at::kDouble)}));
 }
 
 TEST(ExpertMlp, TakesMatricesAsTheWeightsOfOneGroup) {
@@ -128,9 +135,10 @@ TEST(ExpertMlp, TakesMatricesAsTheWeightsOfOneGroup) {
   const auto make = [](int64_t out, int64_t in) { return at::randn({out, in}).set_requires_grad(true); };
   const Weights w{make(16, 8), make(16, 8), make(8, 16)};
   w.up.mutable_grad() = at::zeros({16, 8});
-  expert_mlp(x_TD, order, {w.gate, w.up, w.down}).backward(grad_TD);
-  const auto expected = naive_expert_mlp(x_TD, order.source_N, order.end_G, w.gate.unsqueeze(0),
-                                         w.up.unsqueeze(0), w.down.unsqueeze(0), grad_TD);
+  expert_mlp(x_TD, order, {}, {w.gate, w.up, w.down}).backward(grad_TD);
+  const auto expected =
+      naive_expert_mlp(x_TD, order.source_N, order.end_G, at::ones({12}), w.gate.unsqueeze(0),
+                       w.up.unsqueeze(0), w.down.unsqueeze(0), grad_TD);
   EXPECT_LE(max_relative_difference(w.gate.grad(), expected.grad_gate_eFD[0]), 1e-5);
   EXPECT_LE(max_relative_difference(w.up.grad(), expected.grad_up_eFD[0]), 1e-5);
   EXPECT_LE(max_relative_difference(w.down.grad(), expected.grad_down_eDF[0]), 1e-5);
@@ -141,7 +149,7 @@ TEST(ExpertMlp, WhatScratchHeldBeforeDoesNotMatter) {
     const auto order = order_rows(at::zeros({rows, 1}, at::kLong), 1);
     const auto make = [&](int64_t out, int64_t in) { return at::full({out, in}, value); };
     const auto x = make(rows, D).set_requires_grad(true);
-    expert_mlp(x, order, {make(F, D).set_requires_grad(true), make(F, D), make(D, F)}).sum().backward();
+    expert_mlp(x, order, {}, {make(F, D).set_requires_grad(true), make(F, D), make(D, F)}).sum().backward();
     return x.grad();
   };
   const auto before = grad_x(21, 64, 44, 0.01);
@@ -157,9 +165,9 @@ TEST(ExpertMlp, TwoBackwardsWithoutPresetGradientsAddUp) {
       return at::randn({1, out, in}).to(dtype).set_requires_grad(true);
     };
     const Weights w{make(16, 16), make(16, 16), make(16, 16)};
-    expert_mlp(x, order, {w.gate, w.up, w.down}).sum().backward();
+    expert_mlp(x, order, {}, {w.gate, w.up, w.down}).sum().backward();
     const auto once = w.down.grad().clone();
-    expert_mlp(x, order, {w.gate, w.up, w.down}).sum().backward();
+    expert_mlp(x, order, {}, {w.gate, w.up, w.down}).sum().backward();
     EXPECT_TENSOR_NEAR(w.down.grad(), once * 2, 1e-6);
   }
 }
@@ -168,7 +176,7 @@ TEST(ExpertMlp, LeavesWeightsAloneThatNeedNoGradient) {
   const auto order = order_rows(at::zeros({5, 1}, at::kLong), 1);
   const auto x_TD = at::randn({5, 8}).set_requires_grad(true);
   const auto gate = at::randn({1, 16, 8}), up = at::randn({1, 16, 8}), down = at::randn({1, 8, 16});
-  expert_mlp(x_TD, order, {gate, up, down}).sum().backward();
+  expert_mlp(x_TD, order, {}, {gate, up, down}).sum().backward();
   EXPECT_TRUE(x_TD.grad().defined());
   EXPECT_FALSE(gate.grad().defined() || up.grad().defined() || down.grad().defined());
 }
@@ -176,15 +184,18 @@ TEST(ExpertMlp, LeavesWeightsAloneThatNeedNoGradient) {
 TEST(ExpertMlp, IsTheSameForAnyNumberOfThreads) {
   const auto order = order_rows(at::randint(0, 5, {400, 2}, at::kLong), 5);
   const Case c{"", {}, 5, 48, 32};
-  const auto x_TD = at::randn({400, c.D}), grad_ND = at::randn({800, c.D});
+  const auto x_TD = at::randn({400, c.D}), grad_TD = at::randn({400, c.D});
+  const auto scale_N = random_scale(order).detach();
   const auto w = random_weights(c, at::kFloat);
   const auto run = [&](int threads) {
     at::set_num_threads(threads);
     const auto x = x_TD.clone().set_requires_grad(true);
     for (auto weight : {w.gate, w.up, w.down}) weight.mutable_grad() = at::zeros(weight.sizes());
-    const auto y = expert_mlp(x, order, {w.gate, w.up, w.down});
-    y.backward(grad_ND);
-    return std::vector<at::Tensor>{y.detach(), x.grad(), w.gate.grad(), w.up.grad(), w.down.grad()};
+    const auto scale = scale_N.clone().set_requires_grad(true);
+    const auto y = expert_mlp(x, order, scale, {w.gate, w.up, w.down});
+    y.backward(grad_TD);
+    return std::vector<at::Tensor>{y.detach(),    x.grad(),    scale.grad(),
+                                   w.gate.grad(), w.up.grad(), w.down.grad()};
   };
   const int threads = at::get_num_threads();
   const auto alone = run(1), together = run(3);
@@ -192,13 +203,20 @@ TEST(ExpertMlp, IsTheSameForAnyNumberOfThreads) {
   for (size_t i = 0; i < alone.size(); ++i) EXPECT_TRUE(alone[i].equal(together[i])) << "result " << i;
 }
 
+TEST(ExpertMlp, RefusesScalesOfOtherRows) {
+  const auto order = order_rows(at::zeros({2, 1}, at::kLong), 1);
+  const auto x = at::randn({2, 8}), gate = at::randn({1, 16, 8}), down = at::randn({1, 8, 16});
+  EXPECT_THROW(expert_mlp(x, order, at::ones({3}), {gate, gate, down}), std::exception);
+  EXPECT_THROW(expert_mlp(x, order, at::ones({2, 1}), {gate, gate, down}), std::exception);
+}
+
 TEST(ExpertMlp, RefusesWeightsOfAnotherShape) {
   const auto order = order_rows(at::zeros({2, 1}, at::kLong), 1);
   const auto x = at::randn({2, 8}), gate = at::randn({1, 16, 8}), down = at::randn({1, 8, 16});
-  EXPECT_THROW(expert_mlp(x, order, {gate, at::randn({1, 15, 8}), down}), std::exception);
-  EXPECT_THROW(expert_mlp(x, order, {gate, gate, gate}), std::exception);
-  EXPECT_THROW(expert_mlp(at::randn({2, 7}), order, {gate, gate, down}), std::exception);
-  EXPECT_THROW(expert_mlp(x.to(at::kBFloat16), order, {gate, gate, down}), std::exception);
+  EXPECT_THROW(expert_mlp(x, order, {}, {gate, at::randn({1, 15, 8}), down}), std::exception);
+  EXPECT_THROW(expert_mlp(x, order, {}, {gate, gate, gate}), std::exception);
+  EXPECT_THROW(expert_mlp(at::randn({2, 7}), order, {}, {gate, gate, down}), std::exception);
+  EXPECT_THROW(expert_mlp(x.to(at::kBFloat16), order, {}, {gate, gate, down}), std::exception);
 }
 
 }  // namespace

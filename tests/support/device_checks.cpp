@@ -130,7 +130,10 @@ void expect_experts_like_cpu(at::Device device, at::ScalarType dtype, const at::
     const ExpertWeights weights{c.weight(values({5, 32, 16}, dtype, 2)),
                                 c.weight(values({5, 32, 16}, dtype, 3)),
                                 c.weight(values({5, 16, 32}, dtype, 4))};
-    c.differentiate(expert_mlp(x_TD, order_rows(c.constant(group_TK), 5), weights));
+    const auto order = order_rows(c.constant(group_TK), 5);
+    c.differentiate(expert_mlp(x_TD, order, gather_slots(c.leaf(values(group_TK.sizes(), at::kFloat, 5)), order),
+                               weights));
+    c.differentiate(expert_mlp(x_TD, order, {}, weights));
   });
 }
 
@@ -157,7 +160,7 @@ void expect_routing_like_cpu(at::Device device) {
       expect_like_cpu(device, "combined rows", tolerance_of(dtype), [&](Case& c) {
         const auto order = order_rows(c.constant(group_TK), 5);
         const auto y_ND = c.leaf(values({order.num_rows(), 16}, dtype, 1));
-        c.differentiate(combine_rows(y_ND, order, c.leaf(values(group_TK.sizes(), at::kFloat, 2))));
+        c.differentiate(combine_rows(y_ND, order));
       });
     }
   }

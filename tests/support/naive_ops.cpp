@@ -67,24 +67,17 @@ NaiveOrder naive_order_rows(const at::Tensor& group_TK, int64_t num_groups) {
   return order;
 }
 
-NaiveCombine naive_combine_rows(const at::Tensor& y_ND, const at::Tensor& position_TK,
-                                const at::Tensor& gate_TK, const at::Tensor& grad_out_TD) {
+at::Tensor naive_sum_slots(const at::Tensor& y_ND, const at::Tensor& position_TK) {
   const auto [T, K] = get_shape<2>(position_TK);
   const int64_t D = y_ND.size(1);
-  const Doubles y(y_ND), gate(gate_TK), grad_out(grad_out_TD);
-  const Doubles out({T, D}), grad_y(y_ND.sizes()), grad_gate(gate_TK.sizes());
+  const Doubles y(y_ND), out({T, D});
   for (int64_t t = 0; t < T; ++t) {
     for (int64_t k = 0; k < K; ++k) {
       const int64_t n = ids(position_TK)[t * K + k];
-      if (n < 0) continue;
-      for (int64_t d = 0; d < D; ++d) {
-        out(t, d) += gate(t, k) * y(n, d);
-        grad_y(n, d) += gate(t, k) * grad_out(t, d);
-        grad_gate(t, k) += y(n, d) * grad_out(t, d);
-      }
+      for (int64_t d = 0; n >= 0 && d < D; ++d) out(t, d) += y(n, d);
     }
   }
-  return {out.tensor(), grad_y.tensor(), grad_gate.tensor()};
+  return out.tensor();
 }
 
 NaiveLinear naive_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& grad_y_RO) {
@@ -105,36 +98,39 @@ NaiveLinear naive_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, co
 }
 
 NaiveExperts naive_expert_mlp(const at::Tensor& x_TD, const at::Tensor& source_N,
-                              const std::vector<int64_t>& end_G, const at::Tensor& gate_eFD,
-                              const at::Tensor& up_eFD, const at::Tensor& down_eDF,
-                              const at::Tensor& grad_y_ND) {
+                              const std::vector<int64_t>& end_G, const at::Tensor& scale_N,
+                              const at::Tensor& gate_eFD, const at::Tensor& up_eFD,
+                              const at::Tensor& down_eDF, const at::Tensor& grad_y_TD) {
   const auto [E, F, D] = get_shape<3>(gate_eFD);
-  const Doubles x(x_TD), gate(gate_eFD), up(up_eFD), down(down_eDF), grad_y(grad_y_ND);
-  const Doubles y(grad_y_ND.sizes()), grad_x(x_TD.sizes());
+  const Doubles x(x_TD), scale(scale_N), gate(gate_eFD), up(up_eFD), down(down_eDF), grad_y(grad_y_TD);
+  const Doubles y(grad_y_TD.sizes()), grad_x(x_TD.sizes()), grad_scale(scale_N.sizes());
   const Doubles grad_gate(gate_eFD.sizes()), grad_up(up_eFD.sizes()), grad_down(down_eDF.sizes());
   for (int64_t n = 0, e = 0; n < source_N.size(0); ++n) {
     while (n >= end_G[static_cast<size_t>(e)]) ++e;
     const int64_t t = ids(source_N)[n];
     for (int64_t f = 0; f < F; ++f) {
-      double g = 0, u = 0, grad_h = 0;
+      double g = 0, u = 0, through_down = 0;
       for (int64_t d = 0; d < D; ++d) {
         g += x(t, d) * gate(e, f, d);
         u += x(t, d) * up(e, f, d);
-        grad_h += grad_y(n, d) * down(e, d, f);
+        through_down += grad_y(t, d) * down(e, d, f);
       }
       const double silu = g * sigmoid(g);
+      const double grad_h = scale(n) * through_down;
       const double grad_u = grad_h * silu;
       const double grad_g = grad_h * u * (sigmoid(g) + silu * (1 - sigmoid(g)));
+      grad_scale(n) += through_down * silu * u;
       for (int64_t d = 0; d < D; ++d) {
-        y(n, d) += silu * u * down(e, d, f);
-        grad_down(e, d, f) += grad_y(n, d) * silu * u;
+        y(t, d) += scale(n) * silu * u * down(e, d, f);
+        grad_down(e, d, f) += scale(n) * grad_y(t, d) * silu * u;
         grad_gate(e, f, d) += grad_g * x(t, d);
         grad_up(e, f, d) += grad_u * x(t, d);
         grad_x(t, d) += grad_g * gate(e, f, d) + grad_u * up(e, f, d);
       }
     }
   }
-  return {y.tensor(), grad_x.tensor(), grad_gate.tensor(), grad_up.tensor(), grad_down.tensor()};
+  return {y.tensor(),         grad_x.tensor(),  grad_scale.tensor(),
+          grad_gate.tensor(), grad_up.tensor(), grad_down.tensor()};
 }
 
 NaiveCrossEntropy naive_cross_entropy(const at::Tensor& hidden_TD, const at::Tensor& head_VD,

@@ -15,11 +15,7 @@ struct NaiveOrder {
 };
 NaiveOrder naive_order_rows(const at::Tensor& group_TK, int64_t num_groups);
 
-struct NaiveCombine {
-  at::Tensor out_TD, grad_y_ND, grad_gate_TK;
-};
-NaiveCombine naive_combine_rows(const at::Tensor& y_ND, const at::Tensor& position_TK,
-                                const at::Tensor& gate_TK, const at::Tensor& grad_out_TD);
+at::Tensor naive_sum_slots(const at::Tensor& y_ND, const at::Tensor& position_TK);
 
 struct NaiveLinear {
   at::Tensor y_RO, grad_x_RI, grad_weight_OI;
@@ -27,12 +23,12 @@ struct NaiveLinear {
 NaiveLinear naive_linear(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Tensor& grad_y_RO);
 
 struct NaiveExperts {
-  at::Tensor y_ND, grad_x_TD, grad_gate_eFD, grad_up_eFD, grad_down_eDF;
+  at::Tensor y_TD, grad_x_TD, grad_scale_N, grad_gate_eFD, grad_up_eFD, grad_down_eDF;
 };
 NaiveExperts naive_expert_mlp(const at::Tensor& x_TD, const at::Tensor& source_N,
-                              const std::vector<int64_t>& end_G, const at::Tensor& gate_eFD,
-                              const at::Tensor& up_eFD, const at::Tensor& down_eDF,
-                              const at::Tensor& grad_y_ND);
+                              const std::vector<int64_t>& end_G, const at::Tensor& scale_N,
+                              const at::Tensor& gate_eFD, const at::Tensor& up_eFD,
+                              const at::Tensor& down_eDF, const at::Tensor& grad_y_TD);
 
 struct NaiveCrossEntropy {
   at::Tensor loss_T, grad_hidden_TD, grad_head_VD;
