@@ -14,8 +14,12 @@ void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_TOP_PAD, 64 << 20);
 }
+void release_freed_memory() {
+  malloc_trim(0);
+}
 #else
 void keep_freed_memory() {}
+void release_freed_memory() {}
 #endif
 
 }  // namespace granule

@@ -11,7 +11,7 @@ std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const Mod
   const std::map<std::string, double> forward_flops{
       {"attention", 2.0 * static_cast<double>(scores) * tokens},
       {"experts", 2.0 * static_cast<double>(size.dense + size.shared + size.routed_activated) * tokens},
-      {"projections", 2.0 * static_cast<double>(size.attention) * tokens}};
+      {"projections", 2.0 * static_cast<double>(size.attention + size.router) * tokens}};
 
   std::map<std::string, PhaseWork> work;
   for (const auto& [phase, flops] : forward_flops) {

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
+
 namespace granule {
 
 RoutingStatistics summarize(const Routing& routing, const SequenceLayout& layout,
@@ -15,7 +17,11 @@ RoutingStatistics summarize(const Routing& routing, const SequenceLayout& layout
   statistics.count_E = count(routing.expert_TK);
   statistics.chosen_E = count(routing.chosen_TK);
   statistics.num_tokens = layout.valid_T.sum().item<int64_t>();
-  const auto entropy_T = -at::xlogy(routing.probability_TE, routing.probability_TE).sum(1);
+  const auto& probability_TE = routing.probability_TE;
+  // Where a probability is zero, so is its share, whatever the logarithm; xlogy would do the same, but
+  // slowly.
+  const auto entropy_T =
+      -(probability_TE * probability_TE.clamp_min(std::numeric_limits<float>::min()).log()).sum(1);
   statistics.entropy_sum = entropy_T.masked_fill(~layout.valid_T, 0).sum(at::kDouble).item<double>();
   const auto value = [](const at::Tensor& loss) { return loss.defined() ? loss.item<double>() : 0.0; };
   statistics.balance = {value(losses.expert), value(losses.device), value(losses.communication),

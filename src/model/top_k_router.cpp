@@ -7,6 +7,7 @@
 #include "model/capacity.h"
 #include "model/group_limit.h"
 #include "model/selection_bias.h"
+#include "ops/linear.h"
 #include "ops/top_k.h"
 
 namespace granule {
@@ -28,7 +29,7 @@ Routing TopKRouter::route(const at::Tensor& x_TD, const SequenceLayout& layout,
   CHECK(T == layout.num_tokens(), "tokens ", T, ", layout ", layout.num_tokens());
 
   Routing routing;
-  routing.logit_TE = at::matmul(x_TD.to(centroid_ED_.scalar_type()), centroid_ED_.t());
+  routing.logit_TE = apply_linear(x_TD.to(centroid_ED_.scalar_type()), centroid_ED_);
   const auto score_TE = scores(routing.logit_TE);
   const bool distribution = config_.scoring_func == "softmax";
   routing.probability_TE = distribution ? score_TE : score_TE / (score_TE.sum(1, /*keepdim=*/true) + 1e-20);

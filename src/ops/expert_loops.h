@@ -19,7 +19,6 @@ inline int64_t padded(int64_t F) {
 template <class Element>
 struct ExpertChunk {
   ExpertChunk(int64_t D, int64_t F, std::byte* buffer) : carver(buffer) {
-    constexpr int64_t lane_rows = kChunkRows / kPerLane<Element>;
     h_RF = carver.template take<Element>(kChunkRows * 2 * padded(F));
     grad_gate_up_R2F = h_RF;
     const auto take_panels = [&](int64_t columns) {

@@ -18,6 +18,10 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// From so many rows of x on, a copy of the weight is little beside the product: one whose height is a multiple
+// of 16, as the kernels want it.
+constexpr int64_t kRowsThatPay = 64;
+
 template <class Element>
 LinearTask<Element> make_task(const at::Tensor& x_RI, const at::Tensor& weight_OI) {
   return {.in = weight_OI.size(1),
@@ -117,8 +121,10 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight_OI) {
   CHECK(x.scalar_type() == weight_OI.scalar_type(), "x and weight differ in dtype");
   if (!x.is_cpu()) return DeviceLinear::apply(x, weight_OI);
   const bool has_kernels = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  if (has_kernels && I % 16 == 0 && O % 16 == 0 && I > 0) return KernelLinear::apply(x, weight_OI);
-  return at::linear(x, weight_OI);
+  const bool pays = x.numel() >= kRowsThatPay * I;
+  if (!has_kernels || I % 16 != 0 || I == 0 || (O % 16 != 0 && !pays)) return at::linear(x, weight_OI);
+  if (O % 16 == 0) return KernelLinear::apply(x, weight_OI);
+  return KernelLinear::apply(x, at::constant_pad_nd(weight_OI, {0, 0, 0, 16 - O % 16})).narrow(-1, 0, O);
 }
 
 }  // namespace granule

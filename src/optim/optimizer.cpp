@@ -10,6 +10,7 @@
 #include <numeric>
 
 #include "base/check.h"
+#include "base/heap.h"
 #include "ops/adamw_update.h"
 
 namespace granule {
@@ -71,6 +72,8 @@ Optimizer::Optimizer(const std::vector<PlacedParameter>& parameters, const Shard
     shards_.push_back({&buffer, master, at::zeros_like(master), at::zeros_like(master)});
     runs_.push_back(decay_runs(buffer));
   }
+  // What the parameters lay in before they moved into the flat buffers.
+  release_freed_memory();
 }
 
 std::vector<Optimizer::DecayRun> Optimizer::decay_runs(const FlatBuffer& buffer) {

@@ -5,7 +5,7 @@
 namespace granule {
 namespace {
 
-TEST(PhaseWork, AllPhasesAndTheRouterMakeUpTheTrainingFlops) {
+TEST(PhaseWork, AllPhasesMakeUpTheTrainingFlops) {
   ModelConfig config;
   config.num_hidden_layers = 3;
   config.num_attention_heads = 4;
@@ -21,7 +21,7 @@ TEST(PhaseWork, AllPhasesAndTheRouterMakeUpTheTrainingFlops) {
                        .routed_activated = 512};
   constexpr int64_t kTokens = 1024, kLength = 128;
 
-  double flops = 6.0 * static_cast<double>(size.router) * kTokens;
+  double flops = 0;
   for (const auto& [phase, work] : phase_work(config, size, kTokens, kLength, false)) flops += work.flops;
   EXPECT_DOUBLE_EQ(flops, training_flops_per_token(config, size, kLength) * kTokens);
 }

@@ -23,7 +23,7 @@ TEST_P(LinearOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
   const auto [isa, dtype, tolerance] = GetParam();
   const IsaScope scope(isa);
   for (const auto& [R, I, O] : {Shape{1, 16, 16}, Shape{37, 48, 80}, Shape{0, 16, 32}, Shape{530, 32, 176},
-                                Shape{6, 19, 7}, Shape{9, 64, 24}}) {
+                                Shape{6, 19, 7}, Shape{9, 64, 24}, Shape{200, 32, 63}}) {
     for (const bool preset : {false, true}) {
       SCOPED_TRACE(testing::Message() << R << " rows, " << I << " to " << O);
       const auto x = at::randn({1, R, I}).to(dtype).set_requires_grad(true);

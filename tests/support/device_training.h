@@ -18,7 +18,7 @@ struct DeviceTraining {
   double loss_tolerance = 1e-4;  ///< relative, of each step's loss and norm
   /// Of parameters in the end. Adam moves by the learning rate (here 0.01) whatever the gradient's size:
   /// where a tiny gradient has another sign, two runs end up twice that apart in each of 4 steps.
-  double state_tolerance = 3e-4;
+  double state_tolerance = 1e-4;
 };
 
 /// Some steps on `device`, for every expert-parallel layout of the world, against the same steps on the CPU.
