@@ -45,7 +45,7 @@ inline Vec lanes_of(Vec row) {
   return row;
 }
 inline IntVec lanes_of(WordVec rows) {
-  decltype(rows > rows) order;
+  decltype(rows > WordVec{}) order;
   for (int64_t i = 0; i < 2 * kWidth; ++i) order[i] = static_cast<int16_t>(i / 2 + i % 2 * kWidth);
   const WordVec lanes = __builtin_shuffle(rows, order);
   return load_as<IntVec>(&lanes);

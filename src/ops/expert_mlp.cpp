@@ -17,6 +17,12 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
+// Not timed as products of the experts.
+at::Tensor sum_as_phase(const char* phase, const at::Tensor& y_ND, const at::Tensor& position_TK) {
+  RECORD_USER_SCOPE(phase);
+  return sum_slots(y_ND, position_TK);
+}
+
 // The scale's place among the tensors that ExpertMlp is given.
 constexpr size_t kScale = 3;
 
@@ -36,7 +42,7 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
     context->saved_data["end_G"] = end_G;
     context->save_for_backward(
         {inputs.x_TD, inputs.source_N, position_TK, inputs.scale_N, gate_up, gate, up, down});
-    return sum_slots(y_ND, position_TK);
+    return sum_as_phase("row order", y_ND, position_TK);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -66,7 +72,8 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
     } else {
       backward_by_matmul(inputs, gate_up, grad_y_TD, out);
     }
-    const auto grad_x_TD = out.x_ND.defined() ? sum_slots(out.x_ND, position_TK) : at::Tensor();
+    at::Tensor grad_x_TD;
+    if (out.x_ND.defined()) grad_x_TD = sum_as_phase("row order backward", out.x_ND, position_TK);
     return {grad_x_TD,   at::Tensor(),       at::Tensor(),     at::Tensor(),
             out.scale_N, grad_gate.result(), grad_up.result(), grad_down.result()};
   }
