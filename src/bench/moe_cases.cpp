@@ -88,8 +88,8 @@ struct ExpertsBench {
     const int64_t E = shape.n_routed_experts, D = shape.hidden_size, F = shape.moe_intermediate_size;
     x_TD = random_matrix({shape.tokens, D}, 1, options, "x", 0).requires_grad_();
     grad_y_TD = random_matrix({shape.tokens, D}, 1e-3, options, "grad", 0);
-    scale_N = at::full({order.num_rows()}, 1.0 / static_cast<double>(shape.num_experts_per_tok),
-                       options.dtype(at::kFloat)).requires_grad_();
+    const double share = 1.0 / static_cast<double>(shape.num_experts_per_tok);
+    scale_N = at::full({order.num_rows()}, share, options.dtype(at::kFloat)).requires_grad_();
     weights = {random_matrix({E, F, D}, 0.02, options, "gate", 0),
                random_matrix({E, F, D}, 0.02, options, "up", 0),
                random_matrix({E, D, F}, 0.02, options, "down", 0)};
@@ -172,7 +172,8 @@ std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape) {
     const auto experts = std::make_shared<ExpertsBench>(shape, layer->decision.chosen_TK);
     add_differentiable_cases(
         cases, "routed experts", [experts] { return experts->forward(); }, experts->grad_y_TD,
-        {experts->x_TD, experts->scale_N}, expert_flops * static_cast<double>(shape.num_experts_per_tok), limit);
+        {experts->x_TD, experts->scale_N}, expert_flops * static_cast<double>(shape.num_experts_per_tok),
+        limit);
   }
   return cases;
 }

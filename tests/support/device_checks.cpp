@@ -131,8 +131,8 @@ void expect_experts_like_cpu(at::Device device, at::ScalarType dtype, const at::
                                 c.weight(values({5, 32, 16}, dtype, 3)),
                                 c.weight(values({5, 16, 32}, dtype, 4))};
     const auto order = order_rows(c.constant(group_TK), 5);
-    c.differentiate(expert_mlp(x_TD, order, gather_slots(c.leaf(values(group_TK.sizes(), at::kFloat, 5)), order),
-                               weights));
+    c.differentiate(expert_mlp(
+        x_TD, order, gather_slots(c.leaf(values(group_TK.sizes(), at::kFloat, 5)), order), weights));
     c.differentiate(expert_mlp(x_TD, order, {}, weights));
   });
 }

@@ -23,8 +23,8 @@ namespace {
 
 constexpr int64_t kSteps = 4;
 
-// AdamW's first step is lr * g / (|g| + eps): where g is no larger than eps, the last digits of g decide. Gradients here
-// agree with fp64 to 1e-6 of their norm on either side, some elements being 1e-8 themselves.
+// AdamW's first step is lr * g / (|g| + eps): where g is no larger than eps, the last digits of g decide.
+// Gradients here agree with fp64 to 1e-6 of their norm on either side, some elements being 1e-8 themselves.
 const OptimizerConfig kOptimizer{.adam_eps = 1e-6};
 
 ModelConfig config_of(const DeviceTraining& training) {
@@ -49,7 +49,8 @@ struct Run {
   Run(World& world, int64_t expert, at::Device device, const DeviceTraining& training)
       : mesh(world, {.expert = expert, .backend = device.is_cpu() ? "auto" : training.backend}, device),
         model(config_of(training), mesh.expert(), training.dtype, device),
-        optimizer(initialized(model).placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()}, kOptimizer),
+        optimizer(initialized(model).placed_parameters(), {mesh.world(), mesh.replica(), mesh.data()},
+                  kOptimizer),
         step(model, optimizer, mesh.replica(), std::min<int64_t>(2, rows()), training.recompute) {}
 
   static Transformer& initialized(Transformer& model) {
