@@ -30,6 +30,12 @@ TEST(RoutingStatistics, TellTakenFromChosenAndLeavePaddingOut) {
   EXPECT_EQ(statistics.balance.expert, 0);
 }
 
+TEST(RoutingStatistics, AnExpertOfNoProbabilityAddsNothingToTheEntropy) {
+  auto routing = dropped_and_padded();
+  routing.probability_TE = at::tensor({0.5, 0.5, 0.0, 0.0}, at::kDouble).expand({3, 4});
+  EXPECT_NEAR(summarize(routing, layout(), {}).entropy_sum, 2 * std::log(2.0), 1e-12);
+}
+
 TEST(RoutingStatistics, AddUp) {
   const BalanceLosses losses{at::full({}, 1.0), at::full({}, 2.0), at::full({}, 3.0), at::full({}, 4.0)};
   auto total = summarize(dropped_and_padded(), layout(), losses);
