@@ -21,6 +21,7 @@ struct Exchange {
       : dispatcher(world.all(), shape.n_routed_experts),
         dtype(shape.bf16 ? at::kBFloat16 : at::kFloat),
         x_TD(at::ones({shape.tokens, shape.hidden_size}, dtype)),
+        gate_TK(at::ones({shape.tokens, shape.num_experts_per_tok}, at::kFloat)),
         expert_TK(choose_by_load(std::vector<double>(static_cast<size_t>(shape.n_routed_experts), 1.0),
                                  shape.tokens, shape.num_experts_per_tok,
                                  kSeed + static_cast<uint64_t>(world.rank()))),
@@ -33,7 +34,7 @@ struct Exchange {
 
   Dispatcher dispatcher;
   at::ScalarType dtype;
-  at::Tensor x_TD, expert_TK;
+  at::Tensor x_TD, gate_TK, expert_TK;
   DispatchPlan plan;
   at::Tensor y_RD, sent_ND, received_RD;
 };
@@ -78,8 +79,14 @@ std::vector<TimedCase> comm_cases(World& world, const CommShape& shape) {
   };
   add("plan of a layer", [exchange] { exchange->dispatcher.plan(exchange->expert_TK); });
   add("dispatch", [exchange] { exchange->dispatcher.dispatch(exchange->x_TD, exchange->plan); });
-  add("combine",
-      [exchange] { exchange->dispatcher.combine(exchange->y_RD, exchange->plan); });
+  add("combine", [exchange] { exchange->dispatcher.combine(exchange->y_RD, exchange->plan); });
+  cases.push_back({.name = "dispatch of gates",
+                   .run =
+                       [exchange] {
+                         return seconds_of(
+                             [&] { exchange->dispatcher.dispatch_gates(exchange->gate_TK, exchange->plan); });
+                       },
+                   .bytes = static_cast<double>(exchange->gate_TK.nbytes())});
   if (world.size() > 1) {
     add("all_to_all_rows", [exchange, &all] {
       all.all_to_all_rows(exchange->sent_ND, exchange->plan.send_rows, exchange->received_RD,
