@@ -22,11 +22,6 @@ at::Tensor times_groups(const at::Tensor& rows_NI, const at::Tensor& matrix_eIO,
   return at::_grouped_mm(rows_NI, matrix_eIO, end_e);
 }
 
-// Times the rows' factors where there are some.
-at::Tensor scaled(const at::Tensor& value_NF, const at::Tensor& scale_N) {
-  return scale_N.defined() ? value_NF * scale_N.unsqueeze(1) : value_NF;
-}
-
 // Group by group, so that the sum is fp32 throughout and a group without rows adds nothing.
 void add_weight_gradient(at::Tensor& sum_eOI, const at::Tensor& grad_NO, const at::Tensor& in_NI,
                          const std::vector<int64_t>& end_G) {
@@ -54,8 +49,8 @@ at::Tensor forward_by_grouped_mm(const ExpertInputs& inputs, at::Tensor& y_ND) {
   const auto x_ND = sorted_rows(inputs.x_TD, inputs);
   const auto gate_NF = times_groups(x_ND, inputs.gate_eFD.transpose(1, 2), end_e);
   const auto up_NF = times_groups(x_ND, inputs.up_eFD.transpose(1, 2), end_e);
-  const auto h_NF = scaled(at::silu(gate_NF.to(at::kFloat)) * up_NF, inputs.scale_N).to(at::kBFloat16);
-  y_ND.copy_(times_groups(h_NF, inputs.down_eDF.transpose(1, 2), end_e));
+  const auto h_NF = at::silu(gate_NF.to(at::kFloat)) * up_NF * inputs.scale_N.unsqueeze(1);
+  y_ND.copy_(times_groups(h_NF.to(at::kBFloat16), inputs.down_eDF.transpose(1, 2), end_e));
   return at::stack({gate_NF, up_NF});
 }
 
@@ -66,12 +61,11 @@ void backward_by_grouped_mm(const ExpertInputs& inputs, const at::Tensor& gate_u
   const auto gate32_NF = gate_up_2NF[0].to(at::kFloat), up_NF = gate_up_2NF[1];
   const auto silu_NF = at::silu(gate32_NF), h_NF = silu_NF * up_NF;
   const auto grad_scaled_NF = times_groups(grad_y_ND, inputs.down_eDF, end_e).to(at::kFloat);
-  const auto grad_h_NF = scaled(grad_scaled_NF, inputs.scale_N);
+  const auto scale_N1 = inputs.scale_N.unsqueeze(1), grad_h_NF = grad_scaled_NF * scale_N1;
   const auto grad_gate_NF = at::silu_backward(grad_h_NF * up_NF, gate32_NF).to(at::kBFloat16);
   const auto grad_up_NF = (grad_h_NF * silu_NF).to(at::kBFloat16);
   if (gradients.scale_N.defined()) gradients.scale_N.copy_((grad_scaled_NF * h_NF).sum(1));
-  add_weight_gradient(gradients.down_eDF, grad_y_ND, scaled(h_NF, inputs.scale_N).to(at::kBFloat16),
-                      inputs.end_G);
+  add_weight_gradient(gradients.down_eDF, grad_y_ND, (h_NF * scale_N1).to(at::kBFloat16), inputs.end_G);
   add_weight_gradient(gradients.gate_eFD, grad_gate_NF, x_ND, inputs.end_G);
   add_weight_gradient(gradients.up_eFD, grad_up_NF, x_ND, inputs.end_G);
   if (!gradients.x_ND.defined()) return;

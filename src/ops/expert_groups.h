@@ -12,7 +12,7 @@ namespace granule {
 struct ExpertInputs {
   at::Tensor x_TD;
   at::Tensor source_N;
-  at::Tensor scale_N;  ///< what the result of each row is multiplied by; undefined: nothing
+  at::Tensor scale_N;  ///< what the result of each row is multiplied by
   std::vector<int64_t> end_G;
   at::Tensor gate_eFD, up_eFD, down_eDF;
 };

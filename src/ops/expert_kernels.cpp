@@ -28,7 +28,7 @@ ExpertTask<Element> task_of_group(const ExpertInputs& inputs, size_t e, const at
           .rows = inputs.end_G[e] - begin,
           .x_TD = elements<Element>(inputs.x_TD),
           .source = inputs.source_N.const_data_ptr<int64_t>() + begin,
-          .scale = inputs.scale_N.defined() ? inputs.scale_N.const_data_ptr<float>() + begin : nullptr,
+          .scale = inputs.scale_N.const_data_ptr<float>() + begin,
           .gate_FD = elements<Element>(inputs.gate_eFD) + weight,
           .up_FD = elements<Element>(inputs.up_eFD) + weight,
           .down_DF = elements<Element>(inputs.down_eDF) + weight,
@@ -108,8 +108,8 @@ void backward(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::T
 bool kernels_fit(const ExpertInputs& inputs) {
   const auto dtype = inputs.x_TD.scalar_type();
   return inputs.x_TD.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) &&
-         (!inputs.scale_N.defined() || inputs.scale_N.scalar_type() == at::kFloat) &&
-         inputs.gate_eFD.size(1) % 2 == 0 && inputs.gate_eFD.size(2) % 16 == 0;
+         inputs.scale_N.scalar_type() == at::kFloat && inputs.gate_eFD.size(1) % 2 == 0 &&
+         inputs.gate_eFD.size(2) % 16 == 0;
 }
 
 at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND) {

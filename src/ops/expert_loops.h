@@ -60,12 +60,11 @@ template <class Element>
 inline void finish_forward_tile(const float* c, int64_t rows, const float* scale, Element* gate_up,
                                 Element* h, int64_t h_stride) {
   for (int64_t i = 0; i < rows; ++i) {
-    const float factor = scale == nullptr ? 1.0f : scale[i];
     for (int64_t j = 0; j < 16; j += kWidth) {
       const Vec gate = load(c + i * kPanel + j), up = load(c + i * kPanel + 16 + j);
       store(gate_up + i * kPanel + j, gate);
       store(gate_up + i * kPanel + 16 + j, up);
-      store(h + i * h_stride + j, gate * sigmoid(Element(), gate) * up * factor);
+      store(h + i * h_stride + j, gate * sigmoid(Element(), gate) * up * scale[i]);
     }
   }
 }
@@ -80,11 +79,6 @@ inline Ahead whole_rows(const Element* first, int64_t count, int64_t steps) {
 template <class Element>
 inline Ahead columns_of_rows(const Element* first, int64_t stride, int64_t rows, int64_t steps) {
   return Ahead(first, stride * static_cast<int64_t>(sizeof(Element)), rows, steps);
-}
-
-template <class Element>
-inline const float* scale_from(const ExpertTask<Element>& task, int64_t row) {
-  return task.scale == nullptr ? nullptr : task.scale + row;
 }
 
 template <class Element>
@@ -119,8 +113,8 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
           for (int64_t i = r + kTileRows; i < smaller(r + 2 * kTileRows, rows); ++i) ask_for(x_row(i), D);
         }
         multiply_tile<Element, Into::kStore>(base, 1, panel, depth, c, kPanel, kPanel);
-        finish_forward_tile(c, smaller(kTileRows, rows - r), scale_from(task, start + r),
-                            gate_up + r * kPanel, chunk.h_RF + r * h_stride + p * 16, h_stride);
+        finish_forward_tile(c, smaller(kTileRows, rows - r), task.scale + start + r, gate_up + r * kPanel,
+                            chunk.h_RF + r * h_stride + p * 16, h_stride);
       }
     }
     team.barrier();
@@ -141,7 +135,7 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
 
 /// From the gradient of h in `c` (16 or 32 columns from f on) and the kept gate and up: h again and the
 /// gradients of gate and up in panels, those as rows too, of the padded width F for each (in fp32 as rows
-/// alone), and what these columns add to the gradient of the scale.
+/// alone), and what these columns add to the gradient of the scale, which may be null.
 template <class Element>
 inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, const float* scale,
                                  const Element* gate_up, int64_t gate_up_stride, int64_t F,
@@ -149,11 +143,7 @@ inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, 
                                  uint32_t* grad_up_panel, float* grad_scale) {
   constexpr int64_t per_lane = kPerLane<Element>;
   for (int64_t i = 0; i < rows; i += per_lane) {
-    float factor[2];
-#pragma GCC unroll 2
-    for (int64_t part = 0; part < per_lane; ++part)
-      factor[part] = scale == nullptr || i + part == rows ? 1.0f : scale[i + part];
-    Vec grad_factor[2] = {};
+    Vec scale_lanes[2] = {};
     for (int64_t j = 0; j < columns; j += kWidth) {
       const Element* kept = gate_up + j / 16 * gate_up_stride + j % 16;
       Vec h[2] = {}, grad_gates[2] = {}, grad_ups[2] = {};
@@ -161,10 +151,10 @@ inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, 
       for (int64_t part = 0; part < per_lane; ++part) {
         if (i + part == rows) break;
         const Vec gate = load(kept + (i + part) * kPanel), up = load(kept + (i + part) * kPanel + 16);
-        const Vec grad_scaled = load(c + (i + part) * kPanel + j), grad_h = grad_scaled * factor[part];
+        const Vec grad_scaled = load(c + (i + part) * kPanel + j), grad_h = grad_scaled * scale[i + part];
         const Vec open = sigmoid(Element(), gate), silu = gate * open, unscaled = silu * up;
-        h[part] = unscaled * factor[part];
-        grad_factor[part] += grad_scaled * unscaled;
+        h[part] = unscaled * scale[i + part];
+        scale_lanes[part] += grad_scaled * unscaled;
         grad_ups[part] = grad_h * silu;
         grad_gates[part] = grad_h * up * (open + silu * (1.0f - open));
       }
@@ -183,10 +173,10 @@ inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, 
         store_as(grad_up_panel + lane, lanes_of(grad_up_stored));
       }
     }
-    if (scale == nullptr) continue;
+    if (grad_scale == nullptr) continue;
 #pragma GCC unroll 2
     for (int64_t part = 0; part < per_lane; ++part) {
-      if (i + part < rows) grad_scale[i + part] = sum_of_lanes(grad_factor[part]);
+      if (i + part < rows) grad_scale[i + part] = sum_of_lanes(scale_lanes[part]);
     }
   }
 }
@@ -226,11 +216,11 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
       }
       multiply_tile<Element, Into::kStore>(base, 1, panel, D / kPerLane<Element>, c, kPanel, columns);
       const int64_t lane = p * panel_lanes + r / kPerLane<Element> * kPanel;
-      finish_backward_tile(c, smaller(kTileRows, rows - r), columns, scale_from(task, start + r),
-                           gate_up + r * kPanel, task.gate_up_stride, row_width,
-                           chunk.grad_gate_up_R2F + r * 2 * row_width + f, chunk.h_panels + lane,
-                           chunk.grad_gate_panels + lane, chunk.grad_up_panels + lane,
-                           chunk.grad_scale_parts + p * kChunkRows + r);
+      finish_backward_tile(
+          c, smaller(kTileRows, rows - r), columns, task.scale + start + r, gate_up + r * kPanel,
+          task.gate_up_stride, row_width, chunk.grad_gate_up_R2F + r * 2 * row_width + f,
+          chunk.h_panels + lane, chunk.grad_gate_panels + lane, chunk.grad_up_panels + lane,
+          task.grad_scale == nullptr ? nullptr : chunk.grad_scale_parts + p * kChunkRows + r);
     }
   }
 }

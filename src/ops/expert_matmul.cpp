@@ -11,9 +11,8 @@ void add_product(at::Tensor& sum_eOI, int64_t e, const at::Tensor& grad_RO, cons
   if (sum_eOI.defined()) sum_eOI[e].addmm_(grad_RO.t(), in_RI);
 }
 
-// The factors of a group's rows, to multiply [R, F] with; one where there are none.
+// The factors of a group's rows, [R, 1].
 at::Tensor scale_of_group(const ExpertInputs& inputs, int64_t begin, int64_t rows, at::ScalarType dtype) {
-  if (!inputs.scale_N.defined()) return at::ones({}, inputs.x_TD.options().dtype(dtype));
   return inputs.scale_N.narrow(0, begin, rows).to(dtype).unsqueeze(1);
 }
 

@@ -4,8 +4,6 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <optional>
-
 #include "base/check.h"
 #include "ops/expert_groups.h"
 #include "ops/weight_gradient.h"
@@ -29,12 +27,11 @@ constexpr size_t kScale = 3;
 struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& source_N,
                             const at::Tensor& position_TK, const std::vector<int64_t>& end_G,
-                            const std::optional<at::Tensor>& scale_N, const at::Tensor& gate,
-                            const at::Tensor& up, const at::Tensor& down) {
+                            const at::Tensor& scale_N, const at::Tensor& gate, const at::Tensor& up,
+                            const at::Tensor& down) {
     RECORD_USER_SCOPE("experts");
-    const ExpertInputs inputs{x.contiguous(), source_N,        scale_N ? scale_N->contiguous() : at::Tensor(),
-                              end_G,          as_groups(gate), as_groups(up),
-                              as_groups(down)};
+    const ExpertInputs inputs{x.contiguous(),  source_N.contiguous(), scale_N.contiguous(), end_G,
+                              as_groups(gate), as_groups(up),         as_groups(down)};
     auto y_ND = at::empty({source_N.size(0), x.size(1)}, x.options());
     const auto gate_up = kernels_fit(inputs)       ? forward_by_kernels(inputs, y_ND)
                          : grouped_mm_fits(inputs) ? forward_by_grouped_mm(inputs, y_ND)
@@ -63,8 +60,7 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
     if (context->needs_input_grad(0)) {
       out.x_ND = at::empty({inputs.source_N.size(0), inputs.x_TD.size(1)}, inputs.x_TD.options());
     }
-    if (inputs.scale_N.defined() && context->needs_input_grad(kScale))
-      out.scale_N = at::empty_like(inputs.scale_N);
+    if (context->needs_input_grad(kScale)) out.scale_N = at::empty_like(inputs.scale_N);
     if (kernels_fit(inputs)) {
       backward_by_kernels(inputs, gate_up, grad_y_TD, out);
     } else if (grouped_mm_fits(inputs)) {
@@ -105,8 +101,8 @@ at::Tensor expert_mlp(const at::Tensor& x_TD, const RowOrder& order, const at::T
   CHECK(gate.scalar_type() == x_TD.scalar_type() && up.scalar_type() == x_TD.scalar_type() &&
             down.scalar_type() == x_TD.scalar_type(),
         "x and weights differ in dtype");
-  // The graph takes no undefined tensor.
-  const auto scale = scale_N.defined() ? std::optional(scale_N) : std::nullopt;
+  const auto scale =
+      scale_N.defined() ? scale_N : at::ones({order.num_rows()}, order.source_N.options().dtype(at::kFloat));
   return ExpertMlp::apply(x_TD, order.source_N, order.position_TK, order.end_G, scale, gate, up, down);
 }
 

@@ -24,7 +24,7 @@ struct ExpertTask {
   int64_t rows;
   const Element* x_TD;
   const int64_t* source;  ///< row n of the task reads x_TD[source[n]] and grad_y_TD[source[n]]
-  const float* scale;     ///< what the result of each row is multiplied by; null: nothing
+  const float* scale;     ///< what the result of each row is multiplied by
   const Element *gate_FD, *up_FD, *down_DF;
   /// Gate and up before the activation, kept for backward: for each 16 columns f a block of all rows of the
   /// layer, a row being 16 values of gate and 16 of up, zeros where F has ended. Points at the task's first

@@ -116,13 +116,10 @@ inline void pack_transposed(const uint32_t* weight, int64_t stride, int64_t step
 /// Rows lie anywhere, so the hardware does not foresee them: packing asks for those that come so many later.
 constexpr int64_t kRowsAhead = 16;
 
-/// Bytes of a cache line, in elements.
-template <class Element>
-constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(Element));
-
 template <class Element>
 inline void ask_for(const Element* elements, int64_t count) {
-  for (int64_t i = 0; i < count; i += kLine<Element>) __builtin_prefetch(elements + i);
+  for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(Element)))
+    __builtin_prefetch(elements + i);
 }
 
 /// The first `count` elements, the others zero.
