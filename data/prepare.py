@@ -8,7 +8,8 @@ Without a source, the Python files inside the installed torch wheel are taken (a
   data/prepare.py --output corpus/english --debian dict-gcide dict-foldoc --vocab-size 4096
 
 Writes train.bin/.idx, valid.bin/.idx, tokenizer.json, tokenizer_config.json and, last, corpus.json with what was
-read and how much. Started again with the same arguments and inputs it does nothing.
+read and how much. Started again with the same arguments and inputs it does nothing; its own files are no input, where
+the output lies inside a directory of --text.
 """
 
 import argparse
@@ -30,6 +31,7 @@ from token_file import TokenFileWriter, place_of, smallest_dtype
 FORMAT = 1  # of what is made: another number makes corpora anew
 BATCH_BYTES = 8 << 20
 FILES = ["train.bin", "train.idx", "valid.bin", "valid.idx", "tokenizer.json", "tokenizer_config.json"]
+NAMED = 3  # files of a warning
 
 
 def say(text):
@@ -113,9 +115,15 @@ def fingerprint_of_files(paths):
     return digest.hexdigest()
 
 
+def made_in(output):
+    """What a run writes there, which none may read below a directory of text."""
+    return {(output / name).resolve() for name in [*FILES, "corpus.json"]}
+
+
 def request_of(options):
     """All that decides the result, comparable with what a corpus.json says."""
-    user_files = [f for p in [*options.text, *options.jsonl] for f in sources.files_below(Path(p))]
+    made = made_in(options.output)
+    user_files = [f for p in [*options.text, *options.jsonl] for f in sources.files_below(Path(p), made)]
     wheel_files = sources.WheelSource().files if options.wheel else []
     tokenizer_files = [options.tokenizer] if options.tokenizer else []
     return {
@@ -145,12 +153,13 @@ def already_made(output, request):
 
 def open_sources(options):
     opened = []
+    made = made_in(options.output)
     if options.wheel:
         opened.append(sources.WheelSource())
     if options.text:
-        opened.append(sources.TextSource(options.text))
+        opened.append(sources.TextSource(options.text, made))
     if options.jsonl:
-        opened.append(sources.JsonlSource(options.jsonl, options.key))
+        opened.append(sources.JsonlSource(options.jsonl, options.key, made))
     if options.debian:
         say(f"fetching {', '.join(options.debian)}")
         opened.append(sources.DebianSource(options.debian))
@@ -163,6 +172,21 @@ def documents_of(opened):
         for _, text in source.documents():
             if text.strip():
                 yield text
+
+
+def warn_of(paths, what):
+    if paths:
+        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+        say(f"  warning: {what}: {', '.join(paths[:NAMED])}{more}")
+
+
+def warn_of_damage(opened):
+    """Says which text files, read once, did not come through as they are."""
+    for source in opened:
+        if isinstance(source, sources.TextSource):
+            skipped, replaced = source.skipped, source.replaced
+            warn_of(skipped, f"{len(skipped)} of {len(source.files)} files are left out, being binary or UTF-16 (NUL bytes)")
+            warn_of(replaced, f"{len(replaced)} of {len(source.files)} files are not UTF-8; unreadable bytes become U+FFFD")
 
 
 class Survey:
@@ -267,6 +291,7 @@ def prepare(options, request):
         opened = open_sources(options)
         say("reading")
         survey = Survey(opened, options)
+        warn_of_damage(opened)
         if survey.documents == 0:
             raise sources.SourceError("the sources hold no text")
         tokenizer = make_vocabulary(opened, survey, options)

@@ -3,6 +3,7 @@
 A source lists its files and yields documents as (name, text). Files are read one at a time, in sorted order.
 """
 
+import contextlib
 import gzip
 import html.parser
 import io
@@ -23,21 +24,59 @@ class SourceError(Exception):
     """Something the user can mend: a path, a file's content, a package's name."""
 
 
+class ZstdFile(io.RawIOBase):
+    """The decompressed frames of a file. zstandard's own reader takes a file that is cut short for a whole one."""
+
+    INPUT_BYTES = 64 << 10
+
+    def __init__(self, path):
+        self._file = open(path, "rb")
+        self._frame = None  # the one that has begun and not ended
+        self._input = self._output = b""
+
+    def readable(self):
+        return True
+
+    def close(self):
+        self._file.close()
+        super().close()
+
+    def readinto(self, buffer):
+        while not self._output:
+            self._input = self._input or self._file.read(self.INPUT_BYTES)
+            if not self._input:
+                if self._frame:
+                    raise EOFError("Compressed file ended inside a frame")
+                return 0
+            self._decompress()
+        size = min(len(buffer), len(self._output))
+        buffer[:size], self._output = self._output[:size], self._output[size:]
+        return size
+
+    def _decompress(self):
+        import zstandard
+
+        frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+        self._output = memoryview(frame.decompress(self._input))
+        self._input = frame.unused_data
+        self._frame = None if frame.eof else frame
+
+
 def open_binary(path):
     """The decompressed bytes of a file as a stream."""
     if path.suffix in (".gz", ".dz"):
         return gzip.open(path, "rb")
     if path.suffix == ".zst":
-        import zstandard
-
-        return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(open(path, "rb"), read_across_frames=True))
+        return io.BufferedReader(ZstdFile(path))
     return open(path, "rb")
 
 
-def read_bytes(path):
+@contextlib.contextmanager
+def decompressed(path):
+    """open_binary's stream; what goes wrong in reading it becomes a SourceError that names the file."""
     try:
         with open_binary(path) as file:
-            return file.read()
+            yield file
     except (OSError, EOFError) as error:
         raise SourceError(f"{path}: {error}") from error
     except Exception as error:
@@ -45,8 +84,18 @@ def read_bytes(path):
         raise SourceError(f"{path}: damaged: {error}") from error
 
 
-def files_below(path):
-    """Regular files of a directory without hidden ones, sorted; or the file itself."""
+def read_bytes(path):
+    with decompressed(path) as file:
+        return file.read()
+
+
+def lines_of(path):
+    with decompressed(path) as file:
+        yield from file
+
+
+def files_below(path, made=frozenset()):
+    """Regular files of a directory, sorted, without hidden ones and the resolved paths in `made`; or the file itself."""
     if path.is_file():
         return [path]
     if not path.is_dir():
@@ -55,7 +104,7 @@ def files_below(path):
     for directory, names, files in os.walk(path):
         names[:] = sorted(name for name in names if not name.startswith("."))
         found += [Path(directory) / name for name in files if not name.startswith(".")]
-    return sorted(file for file in found if file.is_file())
+    return sorted(file for file in found if file.is_file() and file.resolve() not in made)
 
 
 def cut_text(text, longest=LONGEST_TEXT):
@@ -140,31 +189,39 @@ class WheelSource:
 
 
 class TextSource:
-    """Text files; long ones are cut at blank lines. Files with NUL bytes are no text and are left out by name."""
+    """Text files; long ones are cut at blank lines. Files with NUL bytes are no text and are left out by name; in those
+    that are not UTF-8, what cannot be read becomes U+FFFD."""
 
-    def __init__(self, paths):
-        self.files = [file for path in paths for file in files_below(Path(path))]
-        self.skipped = []
+    def __init__(self, paths, made=frozenset()):
+        self.files = [file for path in paths for file in files_below(Path(path), made)]
+        self.skipped, self.replaced = [], []
 
     def describe(self):
-        return {"kind": "text", "files": len(self.files), "skipped": self.skipped}
+        return {"kind": "text", "files": len(self.files), "skipped": self.skipped, "replaced": self.replaced}
 
     def documents(self):
-        self.skipped = []
+        self.skipped, self.replaced = [], []
         for path in self.files:
             content = read_bytes(path)
             if b"\0" in content:
                 self.skipped.append(str(path))
                 continue
-            for number, text in enumerate(cut_text(content.decode("utf-8", errors="replace"))):
+            for number, text in enumerate(cut_text(self.text_of(path, content))):
                 yield f"{path}#{number}", text
+
+    def text_of(self, path, content):
+        try:
+            return content.decode("utf-8")
+        except UnicodeDecodeError:
+            self.replaced.append(str(path))
+            return content.decode("utf-8", errors="replace")
 
 
 class JsonlSource:
     """Files with one JSON object a line, whose `key` holds the text of a document."""
 
-    def __init__(self, paths, key):
-        self.files = [file for path in paths for file in files_below(Path(path))]
+    def __init__(self, paths, key, made=frozenset()):
+        self.files = [file for path in paths for file in files_below(Path(path), made)]
         self.key = key
 
     def describe(self):
@@ -172,23 +229,32 @@ class JsonlSource:
 
     def documents(self):
         for path in self.files:
-            with open_binary(path) as file:
-                for number, line in enumerate(file, 1):
-                    if line.strip():
-                        yield f"{path}:{number}", self.text_of(line, f"{path}:{number}")
+            for number, line in enumerate(lines_of(path), 1):
+                if line.strip():
+                    yield f"{path}:{number}", self.text_of(line, f"{path}:{number}")
 
     def text_of(self, line, place):
         try:
             record = json.loads(line)
         except ValueError as error:
             raise SourceError(f"{place}: no JSON: {error}") from error
+        except RecursionError as error:
+            raise SourceError(f"{place}: lists or objects are nested too deeply to be read") from error
         if not isinstance(record, dict):
             raise SourceError(f"{place}: expected an object, found {type(record).__name__}")
         if self.key not in record:
             raise SourceError(f'{place}: has no "{self.key}", only: {", ".join(sorted(record))}')
         if not isinstance(record[self.key], str):
             raise SourceError(f'{place}: "{self.key}" is no text')
-        return record[self.key]
+        return self.whole(record[self.key], place)
+
+    def whole(self, text, place):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(text[error.start]):04x}"
+            raise SourceError(f'{place}: "{self.key}" holds {half}, half of a pair that makes a character') from error
+        return text
 
 
 class DebianSource:

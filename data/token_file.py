@@ -174,6 +174,11 @@ def split(prefix, train, valid, valid_fraction, seed):
     return train_writer.num_tokens, valid_writer.num_tokens
 
 
+def files_of(prefixes):
+    """The files behind prefixes, whatever links lead to them."""
+    return {os.path.realpath(prefix + suffix) for prefix in prefixes for suffix in (".bin", ".idx")}
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -189,9 +194,10 @@ def parse_arguments():
     arguments = parser.parse_args()
     outputs = [arguments.output] if arguments.command == "merge" else [arguments.train, arguments.valid]
     inputs = arguments.inputs if arguments.command == "merge" else [arguments.input]
-    taken = {os.path.realpath(prefix) for prefix in inputs}
-    if any(os.path.realpath(prefix) in taken for prefix in outputs):
+    if files_of(inputs) & files_of(outputs):
         parser.error("an input cannot be written over")
+    if arguments.command == "split" and files_of([arguments.train]) & files_of([arguments.valid]):
+        parser.error("training and validation need a file each, both would go into " + arguments.train)
     return arguments
 
 

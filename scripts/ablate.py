@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ablation_jobs import STOPPED, Runner, jobs_of, merged
 from ablation_report import comparison_table, write_report
-from ablation_suite import SuiteError, check_comparable, load_suite, make_plans
+from ablation_suite import SuiteError, check_comparable, check_files, load_suite, make_plans
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,14 +26,21 @@ def say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
+def at_least_one(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number from 1")
+    return int(text)
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="+", type=Path, metavar="SUITE.yaml")
     parser.add_argument("--runs", type=Path, default=Path("runs/ablations"), metavar="DIR",
                         help="where runs and reports are (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at once (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="threads of a rank (default: %(default)s)")
-    parser.add_argument("--tokens", type=int, metavar="N", help="another budget for every run")
+    parser.add_argument("--jobs", type=at_least_one, default=1, metavar="N", help="runs at once (default: %(default)s)")
+    parser.add_argument("--threads", type=at_least_one, default=1, metavar="N",
+                        help="threads of a rank (default: %(default)s)")
+    parser.add_argument("--tokens", type=at_least_one, metavar="N", help="another budget for every run")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="other seeds")
     parser.add_argument("--granule", default=None, metavar="PROGRAM", help="default: on PATH, or build/cpu/granule")
     what = parser.add_mutually_exclusive_group()
@@ -76,6 +83,8 @@ def main() -> int:
             make_plans(suite, granule)
             print(comparison_table(suite), flush=True)
             check_comparable(suite)
+            if not arguments.report_only:
+                check_files(suite)
     except SuiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

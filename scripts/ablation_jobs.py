@@ -4,18 +4,20 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ablation_suite import Suite, Variant
+from ablation_suite import Suite, Variant, short_hash
 from small_yaml import write_yaml
 
 STOPPED = 75  # granule's exit code after a checkpoint that somebody asked for
 MAX_RESTARTS = 5
 PR_SET_PDEATHSIG = 1
+ERROR = re.compile(r"error(?: \(rank \d+\))?: (.*)")  # of granule, on one rank and on several
 
 
 @dataclass
@@ -26,8 +28,7 @@ class Job:
     seed: int
     steps: int
     evaluate: dict[str, str]
-    analyze: bool
-    analyze_tokens: int
+    analyses: list[list[str]]  # each what `granule analyze` is asked: its arguments but the run
     directory: Path
     restarts: int = 0
     seconds: float = 0
@@ -44,12 +45,13 @@ class Job:
         said = read_json(self.directory / "evaluation" / f"{name}.json")
         return said if said and said["data"] == [self.evaluate[name]] else None
 
-    def analysis(self) -> dict | None:
+    def analysis_file(self, question: list[str]) -> Path:
+        """One for each question, as suites that share a run may ask different ones."""
+        return self.directory / "analysis" / f"{short_hash(question)}.json"
+
+    def analysis(self, question: list[str]) -> dict | None:
         """What `granule analyze` said about the run, if it has been asked."""
-        said = read_json(self.directory / "analysis.json")
-        wanted = [{"name": name, "data": prefix} for name, prefix in self.evaluate.items()]
-        known = said and [{"name": one["name"], "data": one["data"]} for one in said["sets"]]
-        return said if known == wanted else None
+        return read_json(self.analysis_file(question))
 
     def finished(self) -> bool:
         return self.trained() and self.next_question() is None
@@ -59,10 +61,9 @@ class Job:
         for name, prefix in self.evaluate.items():
             if not self.evaluation(name):
                 return ["eval", self.directory, "--data", prefix, "--json"], self.directory / "evaluation" / f"{name}.json"
-        if self.analyze and not self.analysis():
-            bound = ["--tokens", self.analyze_tokens] if self.analyze_tokens else []
-            sets = [f"{name}={prefix}" for name, prefix in self.evaluate.items()]
-            return ["analyze", self.directory, *bound, "--json", "--data", *sets], self.directory / "analysis.json"
+        for question in self.analyses:
+            if not self.analysis(question):
+                return ["analyze", self.directory, "--json", *question], self.analysis_file(question)
         return None
 
     def begun(self) -> bool:
@@ -94,8 +95,14 @@ def replace_text(path: Path, text: str) -> None:
     new.replace(path)
 
 
+def analysis_question(suite: Suite) -> list[str]:
+    bound = ["--tokens", str(suite.analyze_tokens)] if suite.analyze_tokens else []
+    return [*bound, "--data", *(f"{name}={prefix}" for name, prefix in suite.evaluate.items())]
+
+
 def jobs_of(suite: Suite, runs: Path) -> list[Job]:
-    return [Job(variant, seed, suite.steps, suite.evaluate, variant.name in suite.analyze, suite.analyze_tokens,
+    return [Job(variant, seed, suite.steps, suite.evaluate,
+                [analysis_question(suite)] if variant.name in suite.analyze else [],
                 runs / variant.key() / f"seed-{seed}")
             for variant in suite.variants for seed in suite.seeds]
 
@@ -107,8 +114,7 @@ def merged(jobs: list[Job]) -> list[Job]:
     for job in jobs:
         known = by_directory.setdefault(job.directory, job)
         known.evaluate = known.evaluate | job.evaluate
-        if job.analyze:
-            known.analyze, known.analyze_tokens = True, job.analyze_tokens
+        known.analyses = known.analyses + [question for question in job.analyses if question not in known.analyses]
     return sorted(by_directory.values(), key=lambda job: job.seed)
 
 
@@ -195,6 +201,6 @@ class Runner:
             self.say(f"{job.name()}: interrupted ({'stopped' if code == STOPPED else code}), goes on")
             return
         console = job.directory / "console.log"
-        errors = [line for line in console.read_text(errors="replace").splitlines() if "error: " in line]
-        job.failure = f"exit code {code}: {errors[-1].partition('error: ')[2] if errors else 'no message'} ({console})"
+        errors = ERROR.findall(console.read_text(errors="replace"))
+        job.failure = f"exit code {code}: {errors[-1] if errors else 'no message'} ({console})"
         self.say(f"{job.name()}: failed, {job.failure}")

@@ -25,6 +25,7 @@ class Outcome:
 
     variant: Variant
     color: str
+    dashed: bool                        # the second variant of its colour
     runs: dict[int, Run]                # seed -> trained at least in part
     losses: dict[str, dict[int, float]]  # set -> seed -> nats per token; TOGETHER: the mean over the sets
     finished: int
@@ -36,7 +37,7 @@ class Outcome:
 
 def outcomes_of(suite: Suite, jobs: list[Job]) -> list[Outcome]:
     outcomes = []
-    for variant, color in zip(suite.variants, COLORS):
+    for index, variant in enumerate(suite.variants):
         own = [job for job in jobs if job.variant is variant]
         losses = {name: {job.seed: said["loss"] for job in own if (said := job.evaluation(name)) and job.trained()}
                   for name in suite.evaluate}
@@ -44,9 +45,11 @@ def outcomes_of(suite: Suite, jobs: list[Job]) -> list[Outcome]:
         if len(losses) > 1:
             losses[TOGETHER] = {seed: sum(losses[name][seed] for name in suite.evaluate) / len(suite.evaluate)
                                 for seed in sorted(complete)}
-        outcomes.append(Outcome(variant, color, {job.seed: Run(job.directory) for job in own if job.begun()}, losses,
+        outcomes.append(Outcome(variant, COLORS[index % len(COLORS)], index // len(COLORS) % 2 == 1,
+                                {job.seed: Run(job.directory) for job in own if job.begun()}, losses,
                                 sum(job.finished() for job in own),
-                                [said for job in own if job.analyze and job.trained() and (said := job.analysis())]))
+                                [said for job in own if job.trained() for question in job.analyses
+                                 if (said := job.analysis(question))]))
     return outcomes
 
 
@@ -109,7 +112,7 @@ def curve_of(run: Run, metric: str) -> dict[float, float]:
 
 
 def smoothed(outcome: Outcome, curves: list[dict[float, float]]) -> Series | None:
-    return banded(outcome.variant.name, outcome.color, curves, WINDOW)
+    return banded(outcome.variant.name, outcome.color, curves, WINDOW, dashed=outcome.dashed)
 
 
 def loss_chart(outcomes: list[Outcome]) -> Chart | None:
@@ -147,7 +150,8 @@ def bars(suite: Suite, outcomes: list[Outcome]) -> Chart | None:
             reach = loss.error or 0
             error = (math.exp(best - loss.mean - reach), math.exp(best - loss.mean + reach)) if reach else None
             group.append(Bar(outcome.variant.name, outcome.color, math.exp(best - loss.mean), error))
-        groups.append((name, group))
+        if group:
+            groups.append((name, group))
     lowest = min((bar.value for _, group in groups for bar in group), default=None)
     if lowest is None:
         return None
@@ -183,7 +187,7 @@ def load_chart(outcomes: list[Outcome]) -> Chart | None:
             experts = len(sorted_loads[0])
             points = [((rank + 0.5) / experts, sum(load[rank] for load in sorted_loads) / len(sorted_loads))
                       for rank in range(experts)]
-            drawn.append(Series(outcome.variant.name, outcome.color, points))
+            drawn.append(Series(outcome.variant.name, outcome.color, points, dashed=outcome.dashed))
     return line_chart("Load of the experts, sorted, in the newest record", "share of the experts, from the idlest",
                       "tokens over an even share", drawn, bounds=(0, None))
 
@@ -210,11 +214,11 @@ def analyses_charts(outcomes: list[Outcome]) -> dict[str, Chart | None]:
     if not models:
         return {}
     levels = []
-    for outcome in outcomes:
+    for model in models:
         # What figure 5 draws across: the conventional models, which have no experts to spare.
-        if outcome.analyses and outcome.variant.config["model.num_experts_per_tok"] <= 2:
-            losses = [said["unchanged"]["loss"] for said in outcome.analyses]
-            levels.append((f"{outcome.variant.name}, as trained", outcome.color, sum(losses) / len(losses)))
+        if not model.many_chosen():
+            losses = [said["unchanged"]["loss"] for said in model.found]
+            levels.append((f"{model.name}, as trained", model.color, sum(losses) / len(losses)))
     return {"disabled": disabled_chart(models), "fewer": fewer_chart([model for model in models if model.many_chosen()], levels),
             "divergence": divergence_chart(models)}
 

@@ -3,6 +3,7 @@ Used by ablate.py; docs/ablations.md explains the file."""
 import difflib
 import hashlib
 import json
+import math
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
@@ -11,13 +12,20 @@ from pathlib import Path
 from small_yaml import YamlError, flatten, read_yaml, write_yaml
 
 MEASURES = {"total": "feed-forward parameters", "activated": "activated feed-forward parameters", "flops": "FLOPs a token"}
-SUITE_KEYS = ["title", "base", "tokens", "seeds", "ranks", "variants", "baseline", "tolerance", "differs", "evaluate",
-              "analyze", "analyze_tokens"]
+SUITE_KEYS = {"title": str, "base": str, "tokens": int, "seeds": list, "ranks": int, "variants": dict, "baseline": str,
+              "tolerance": (str, float, int), "differs": dict, "evaluate": dict, "analyze": list, "analyze_tokens": int}
+KINDS = {str: "text", int: "a whole number", list: "a list in brackets", dict: "a section with lines of its own",
+         (str, float, int): "a share such as 1%"}
+BATCH_KEYS = ["train.global_batch_size", "train.seq_length"]
 SET_BY_RUNNER = ["run_dir", "rng.seed", "train.train_iters"]
 
 
 class SuiteError(Exception):
     """What the user can mend."""
+
+
+def short_hash(said) -> str:
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass
@@ -29,8 +37,7 @@ class Variant:
 
     def key(self) -> str:
         """The same for the same config in any suite, so that it is trained once."""
-        said = json.dumps({**self.config, "ranks": self.ranks}, sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        return short_hash({**self.config, "ranks": self.ranks})
 
     def measure(self, name: str) -> float:
         """Experts and dense feed-forwards together: a dense layer is one expert that is always on."""
@@ -66,14 +73,25 @@ def expect(condition: bool, path: Path, message: str) -> None:
         raise SuiteError(f"{path}: {message}")
 
 
+def check_kinds(path: Path, said: dict) -> None:
+    for key, value in said.items():
+        expect(key in SUITE_KEYS, path, f"unknown key {key}{nearest(key, list(SUITE_KEYS))}")
+        found = "is empty" if value == {} else f"= {value}"
+        expect(isinstance(value, SUITE_KEYS[key]), path, f"{key} {found}: expected {KINDS[SUITE_KEYS[key]]}")
+    for key in ("base", "variants", "evaluate"):
+        expect(key in said, path, f"{key} is missing")
+    for key, kind in (("differs", list), ("evaluate", str)):
+        for name, value in said.get(key, {}).items():
+            expect(isinstance(value, kind), path, f"{key}.{name} = {value}: expected {KINDS[kind]}")
+    for key, lowest in (("ranks", 1), ("analyze_tokens", 0)):
+        expect(said.get(key, lowest) >= lowest, path, f"{key} = {said.get(key)}: must be at least {lowest}")
+
+
 def load_suite(path: Path, tokens: int | None = None, seeds: list[int] | None = None) -> Suite:
     """Reads and checks all that needs no program. `tokens` and `seeds` replace the suite's."""
     try:
         said = read_yaml(path)
-        for key in said:
-            expect(key in SUITE_KEYS, path, f"unknown key {key}{nearest(key, SUITE_KEYS)}")
-        for key in ("base", "variants", "evaluate"):
-            expect(key in said, path, f"{key} is missing")
+        check_kinds(path, said)
         base_path = path.parent / said["base"]
         expect(base_path.is_file(), path, f"base = {said['base']}: {base_path} does not exist")
         base = {"train.global_batch_size": 32, "train.seq_length": 512} | flatten(read_yaml(base_path))
@@ -116,7 +134,12 @@ def finish(path: Path, said: dict, variants: list[Variant], tokens, seeds) -> Su
     for name in analyzed:
         expect(name in names, path, f"analyze: {name} is no variant{nearest(str(name), names)}")
     expect(bool(said["evaluate"]), path, "evaluate is empty: name at least one token file")
-    batches = {variant.config["train.global_batch_size"] * variant.config["train.seq_length"] for variant in variants}
+    for variant in variants:
+        for key in BATCH_KEYS:
+            value = variant.config[key]
+            expect(isinstance(value, int) and value > 0, path,
+                   f"variant {variant.name}: {key} = {value}: must be a whole number from 1")
+    batches = {math.prod(variant.config[key] for key in BATCH_KEYS) for variant in variants}
     expect(len(batches) == 1, path, f"variants have steps of {sorted(batches)} tokens; equal tokens need equal steps")
     steps = tokens // batches.pop()
     expect(steps > 0, path, f"{tokens} tokens are less than one step")
@@ -127,18 +150,29 @@ def finish(path: Path, said: dict, variants: list[Variant], tokens, seeds) -> Su
                  said.get("analyze_tokens", 0))
 
 
+def check_files(suite: Suite) -> None:
+    """Throws SuiteError unless every set that models are to be evaluated on is there."""
+    for name, prefix in suite.evaluate.items():
+        for file in (f"{prefix}.idx", f"{prefix}.bin"):
+            if not Path(file).is_file():
+                raise SuiteError(f"{suite.name}: evaluate.{name} = {prefix}: there is no file {file}")
+
+
 def make_plans(suite: Suite, granule: str) -> None:
     """Lets the program check every variant's config and count it. Throws SuiteError with the program's words."""
     with tempfile.TemporaryDirectory() as directory:
         for variant in suite.variants:
             path = Path(directory) / "variant.yaml"
             path.write_text(write_yaml({**variant.config, "run_dir": "none"}))
-            job = subprocess.run([granule, "plan", str(path), "--ranks", str(variant.ranks), "--json"],
+            # A suite may run on any machine: what fits into one is not asked here.
+            job = subprocess.run([granule, "plan", str(path), "--ranks", str(variant.ranks), "--memory", "1e9", "--json"],
                                  capture_output=True, text=True)
             if job.returncode != 0:
                 reason = job.stderr.strip().replace(str(path), "its config")
                 raise SuiteError(f"variant {variant.name}: {reason}")
             variant.plan = json.loads(job.stdout)
+            if "fault" in variant.plan:
+                raise SuiteError(f"variant {variant.name} cannot run: ranks = {variant.ranks}: {variant.plan['fault']}")
 
 
 def differences(suite: Suite) -> dict[tuple[str, str], float]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from analysis_charts import Analyzed, disabled_chart, divergence_chart, experts_html, fewer_chart
-from report import COLORS, html_page
+from report import COLORS, html_page, write_page
 
 
 def page_of(models: list[Analyzed]) -> str:
@@ -38,8 +38,7 @@ def main() -> int:
     if len(found) > len(COLORS):
         parser.error(f"at most {len(COLORS)} models fit into one page")
     models = [Analyzed(name, color, analyses) for (name, analyses), color in zip(found.items(), COLORS)]
-    arguments.output.write_text(page_of(models), encoding="utf-8")
-    print(f"report: {arguments.output}")
+    write_page(arguments.output, page_of(models))
     return 0
 
 

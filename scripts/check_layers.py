@@ -47,6 +47,8 @@ TESTED_BY = {
     "app/generate_command.cpp": "end_to_end/test_transformers.py",
     "app/chat_command.cpp": "end_to_end/test_chat.py",
     "app/sampling_options.cpp": "end_to_end/test_transformers.py",
+    "app/option_checks.cpp": "end_to_end/test_plan.py",
+    "app/list_option.cpp": "end_to_end/test_analyze.py",
     "app/inspect_command.cpp": "end_to_end/test_train.py",
     "app/plan_command.cpp": "end_to_end/test_plan.py",
     "app/bench_command.cpp": "end_to_end/test_bench.py",

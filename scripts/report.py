@@ -10,7 +10,7 @@ from html import escape
 from pathlib import Path
 
 from report_chart import Chart, Series, charts_html, heat_map, line_chart, median, mix, ramp_legend, short, smooth
-from report_run import Run
+from report_run import Run, read_runs
 
 COLORS = ["#2f6f9f", "#c4501b", "#3d8b5f", "#8a5aa8", "#b58a12", "#4a4a4a", "#c2477f", "#2b9aa0"]
 SHALLOW, DEEP = "#9cc4df", "#12324a"
@@ -191,6 +191,14 @@ def duration(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds // 60 % 60:02d} m"
 
 
+def length_of(train: dict) -> str:
+    """Of a whole run; how many steps its epochs make, the config does not say."""
+    epochs = train.get("num_train_epochs", 0)
+    if epochs:
+        return "towards 1 epoch" if epochs == 1 else f"towards {epochs} epochs"
+    return f'of {train.get("train_iters", "?")}'
+
+
 def facts_of(run: Run) -> dict[str, str]:
     def number(value: float | None, form: str = ".4f") -> str:
         return "" if value is None else format(value, form)
@@ -212,7 +220,7 @@ def facts_of(run: Run) -> dict[str, str]:
         "parameters": count(parameters[0]),
         "activated for a token": count(parameters[1]),
         "experts": experts,
-        "steps": f'{last.get("step", 0)} of {train.get("train_iters", "?")}',
+        "steps": f'{last.get("step", 0)} {length_of(train)}',
         "tokens": count(last.get("consumed-tokens")),
         "training loss (nats)": number(run.last("lm loss")),
         "validation loss (nats)": number(run.last("lm loss validation")),
@@ -269,6 +277,16 @@ def page_of(runs: list[Run]) -> str:
     return html_page(title, places, f"{facts_table(runs)}{common_charts(runs)}{sections}")
 
 
+def write_page(output: Path, page: str) -> None:
+    """Makes the directory where it is missing."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(page, encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"error: the report cannot be written: {error}")
+    print(f"report: {output}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR")
@@ -280,8 +298,7 @@ def main() -> int:
         if not (directory / "metrics.jsonl").is_file():
             parser.error(f"{directory} holds no metrics.jsonl: it is no run directory, or the run has not begun")
     output = arguments.output or arguments.runs[0] / "report.html"
-    output.write_text(page_of([Run(directory) for directory in arguments.runs]), encoding="utf-8")
-    print(f"report: {output}")
+    write_page(output, page_of(read_runs(arguments.runs)))
     return 0
 
 

@@ -60,16 +60,25 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def short(value: float) -> str:
+def short(value: float, more_digits: int = 0) -> str:
     """1234567 -> 1.23M, 0.003 -> 3e-3; for axes and tables."""
     size = abs(value)
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if size >= 0.9995 * unit:
-            return f"{value / unit:.3g}{letter}"
+            return f"{value / unit:.{3 + more_digits}g}{letter}"
     if size != 0 and size < 1e-2:
-        mantissa, exponent = f"{value:.2e}".split("e")
+        mantissa, exponent = f"{value:.{2 + more_digits}e}".split("e")
         return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    return f"{value:.4g}"
+    return f"{value:.{4 + more_digits}g}"
+
+
+def tick_labels(ticks: list[float]) -> list[str]:
+    """With as many digits as it takes to tell them apart."""
+    for more_digits in range(10):
+        labels = [short(tick, more_digits) for tick in ticks]
+        if len(set(labels)) == len(labels):
+            break
+    return labels
 
 
 def nice_ticks(low: float, high: float, count: int) -> list[float]:
@@ -175,14 +184,14 @@ def path_of(points: list[Point], x_axis: Axis, y_axis: Axis) -> list[list[tuple[
 def draw_axes(x_axis: Axis, y_axis: Axis) -> list[str]:
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     parts = []
-    for tick in y_axis.ticks:
+    for tick, label in zip(y_axis.ticks, tick_labels(y_axis.ticks)):
         y = bottom - y_axis.place(tick) * (bottom - TOP)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>')
-    for tick in x_axis.ticks:
+        parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{label}</text>')
+    for tick, label in zip(x_axis.ticks, tick_labels(x_axis.ticks)):
         x = LEFT + x_axis.place(tick) * (right - LEFT)
         parts.append(f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{short(tick)}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{label}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     middle = (TOP + bottom) / 2
     parts.append(f'<text class="label" x="{(LEFT + right) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'

@@ -91,6 +91,18 @@ class Run:
         return count_parameters(model) if model else None
 
 
+def read_runs(directories: list[Path]) -> list[Run]:
+    """With names that tell them apart: as many of the last parts of a path as that takes."""
+    runs = [Run(directory) for directory in directories]
+    paths = [directory.resolve() for directory in directories]
+    for run, path in zip(runs, paths):
+        others = [other for other in paths if other != path]
+        length = next(length for length in range(1, len(path.parts) + 1)
+                      if all(other.parts[-length:] != path.parts[-length:] for other in others))
+        run.name = str(Path(*path.parts[-length:]))
+    return runs
+
+
 def read_records(path: Path) -> list[dict]:
     records = []
     with path.open(encoding="utf-8") as lines:
@@ -113,12 +125,13 @@ def count_parameters(model: dict) -> tuple[int, int]:
     attention = 2 * width * head_width * (heads + kv_heads)
     expert = 3 * width * model["moe_intermediate_size"]
     experts, shared, chosen = model["n_routed_experts"], model["n_shared_experts"], model["num_experts_per_tok"]
+    router = 0 if model.get("moe_router_type") == "hash" else experts * width
 
     total = activated = embedding + width + layers * (attention + 2 * width)
     for layer in range(layers):
         sparse = layer >= model["first_k_dense_replace"] and layer % model["moe_layer_freq"] == 0
         if sparse and experts + shared > 0:
-            always = shared * expert + experts * width
+            always = shared * expert + router
             total += always + experts * expert
             activated += always + min(chosen, experts) * expert
         else:

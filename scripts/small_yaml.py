@@ -8,6 +8,7 @@ from pathlib import Path
 Scalar = str | int | float | bool
 
 KEY = re.compile(r"""(?:"([^"]*)"|'([^']*)'|([^\s:#"'\[\]{},&*!|>%@`-][^:#"']*?))\s*:(?:\s+|$)""")
+ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|.)")
 
 
 class YamlError(Exception):
@@ -19,7 +20,7 @@ def read_yaml(path: Path) -> dict:
     root: dict = {}
     open_mappings: list[tuple[int, dict]] = [(0, root)]
     header = None  # (indentation, mapping, key) of a key without value, whose mapping may follow
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(text_of(path).splitlines(), 1):
         place = f"{path}:{number}"
         text = without_comment(line, place).rstrip()
         if not text.strip():
@@ -46,11 +47,19 @@ def read_yaml(path: Path) -> dict:
     return root
 
 
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise YamlError(f"{path}: no UTF-8 text: {error.reason} at byte {error.start}") from error
+
+
 def without_comment(line: str, place: str) -> str:
-    quote = None
+    quote, escaped = None, False
     for index, letter in enumerate(line):
         if quote:
-            quote = None if letter == quote else quote
+            quote = None if letter == quote and not escaped else quote
+            escaped = quote == '"' and letter == "\\" and not escaped
         elif letter in "\"'" and (index == 0 or line[index - 1] in " [,{"):
             quote = letter
         elif letter == "#" and (index == 0 or line[index - 1] == " "):
@@ -71,7 +80,7 @@ def read_value(text: str, place: str) -> Scalar | list:
 
 def read_scalar(text: str, place: str) -> Scalar:
     if len(text) > 1 and text[0] in "\"'" and text[-1] == text[0]:
-        return text[1:-1]
+        return unquoted(text, place)
     if not text or text[0] in "{}[]&*!|>%@`\"'" or text.startswith("- "):
         raise YamlError(f"{place}: {text!r} is outside the YAML that suites use")
     if text in ("true", "false"):
@@ -84,6 +93,15 @@ def read_scalar(text: str, place: str) -> Scalar:
     return text
 
 
+def unquoted(text: str, place: str) -> str:
+    if text[0] == "'":
+        return text[1:-1].replace("''", "'")
+    try:
+        return json.loads(ESCAPE.sub(lambda match: f"\\u00{match[1]}" if match[1] else match[0], text), strict=False)
+    except ValueError:
+        raise YamlError(f"{place}: {text} is outside the YAML that suites use") from None
+
+
 def flatten(mapping: dict, prefix: str = "") -> dict[str, Scalar | list]:
     """{"a": {"b": 1}} -> {"a.b": 1}."""
     flat = {}
@@ -94,11 +112,12 @@ def flatten(mapping: dict, prefix: str = "") -> dict[str, Scalar | list]:
 
 def write_yaml(flat: dict[str, Scalar | list]) -> str:
     """A config of sections from flat keys."""
-    lines, section = [], None
+    lines, open_sections = [], []
     for key, value in sorted(flat.items(), key=lambda item: ("." in item[0], item[0])):
-        head, _, name = key.rpartition(".")
-        if head != (section or ""):
-            lines.append(f"{head}:")
-            section = head
-        lines.append(f"{'  ' if head else ''}{name}: {json.dumps(value)}")
+        *sections, name = key.split(".")
+        for depth, section in enumerate(sections):
+            if sections[:depth + 1] != open_sections[:depth + 1]:
+                lines.append(f"{'  ' * depth}{section}:")
+        open_sections = sections
+        lines.append(f"{'  ' * len(sections)}{name}: {json.dumps(value)}")
     return "\n".join(lines) + "\n"

@@ -138,6 +138,24 @@ def test_compressed_files_are_read_like_plain_ones(tmp_path):
     assert [text for _, text in found[0]] == [text for _, text in found[1]] == [text for _, text in found[2]]
 
 
+@pytest.mark.parametrize("kind", ["gz", "zst"])
+@pytest.mark.parametrize("source", ["text", "jsonl"])
+def test_damaged_files_are_refused_by_name(tmp_path, kind, source):
+    compress = gzip.compress if kind == "gz" else zstandard.ZstdCompressor(write_checksum=True).compress
+    lines = "".join(json.dumps({"text": f"text {number} {hash(number ** 9)}"}) + "\n" for number in range(300)).encode()
+    first, second = compress(lines[:8000]), compress(lines[8000:])
+    whole = first + second
+    flipped = bytearray(whole)
+    flipped[len(first) // 2] ^= 0xFF
+    path = tmp_path / f"x.{source}.{kind}"
+    for content in (first[:len(first) // 2], whole[:len(first) + 9], whole[:-5], whole[:-1], bytes(flipped), b"text" * 50):
+        path.write_bytes(content)
+        with pytest.raises(SystemExit, match=f"error: .*{path.name}:"):
+            run("--output", tmp_path / "out", f"--{source}", path, "--bytes")
+    path.write_bytes(whole)
+    assert sources.read_bytes(path) == lines
+
+
 def test_errors_name_the_place(tmp_path):
     path = tmp_path / "x.jsonl"
     for content, problem in [
@@ -145,6 +163,8 @@ def test_errors_name_the_place(tmp_path):
         ('{"text": "a"}\n\n{"text"\n', "x.jsonl:3: no JSON"),
         ("[1]\n", "x.jsonl:1: expected an object"),
         ('{"text": 3}\n', 'x.jsonl:1: "text" is no text'),
+        ('{"text": "a\\ud800b"}\n', r'x.jsonl:1: "text" holds \ud800, half of a pair'),
+        ('{"text": ' + "[" * 100_000 + "\n", "x.jsonl:1: lists or objects are nested too deeply"),
     ]:
         path.write_text(content)
         with pytest.raises(SystemExit, match="error: ") as error:
@@ -169,6 +189,29 @@ def test_binary_and_hidden_files_are_left_out(tmp_path):
     source = sources.TextSource([tmp_path])
     assert [text for _, text in source.documents()] == ["text\n", "caf\ufffd\n"]
     assert source.skipped == [str(tmp_path / "b.png")]
+
+
+def test_files_that_do_not_come_through_whole_are_named_once(tmp_path, capsys):
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_text("text\n")
+    for number in range(5):
+        (texts / f"latin{number}.txt").write_bytes(b"caf\xe9\n")
+    (texts / "wide.txt").write_bytes("text".encode("utf-16"))
+    run("--output", tmp_path / "out", "--text", texts, "--bytes")
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "of 7 files" in line]
+    assert len(warnings) == 2
+    assert warnings[0].startswith("  warning: 1 of 7 files are left out") and warnings[0].endswith("wide.txt")
+    assert "5 of 7 files are not UTF-8" in warnings[1] and warnings[1].endswith("latin2.txt and 2 more")
+
+
+@pytest.mark.parametrize("output", ["corpus", "."])
+def test_output_inside_the_text_is_no_text(tmp_path, capsys, output):
+    (tmp_path / "a.txt").write_text("text\n")
+    for _ in range(2):
+        run("--output", tmp_path / output, "--text", tmp_path, "--bytes")
+        assert corpus(tmp_path / output)["documents"] == 1
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_long_texts_are_cut_at_blank_lines_without_loss():
@@ -307,6 +350,17 @@ def test_splitting_deals_out_every_document_once(tmp_path):
     refused = subprocess.run([sys.executable, DATA / "token_file.py", "merge", tmp_path / "t", tmp_path / "t"],
                              capture_output=True, text=True)
     assert refused.returncode == 2 and "cannot be written over" in refused.stderr
+
+
+def test_splitting_refuses_outputs_that_are_one_file_or_the_input(tmp_path):
+    write_documents(tmp_path / "all", [[1, 2], [3]])
+    (tmp_path / "link.bin").symlink_to(tmp_path / "all.bin")
+    for train, valid, problem in [("s", "s", "need a file each"), ("s", "./s", "need a file each"),
+                                  ("all", "v", "cannot be written over"), ("link", "v", "cannot be written over")]:
+        refused = subprocess.run([sys.executable, DATA / "token_file.py", "split", "all", train, valid], cwd=tmp_path,
+                                 capture_output=True, text=True)
+        assert refused.returncode == 2 and problem in refused.stderr
+    assert documents_of(tmp_path / "all") == [[1, 2], [3]]
 
 
 def test_a_given_tokenizer_is_used_as_it_is(tmp_path, books):

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+import ablation_jobs  # noqa: E402
+import ablation_report  # noqa: E402
 import ablation_statistics  # noqa: E402
 import ablation_suite  # noqa: E402
 import analysis_charts  # noqa: E402
@@ -91,7 +93,7 @@ def write_suite(directory: Path, data: Path, text: str = SUITE, name: str = "sui
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "base.yaml").write_text(BASE.format(data=data))
     path = directory / f"{name}.yaml"
-    path.write_text(text.format(data=data))
+    path.write_text(text.format(data=data), errors="surrogateescape")
     return path
 
 
@@ -99,8 +101,8 @@ def command(*arguments) -> list[str]:
     return [sys.executable, str(SCRIPTS / "ablate.py"), *map(str, arguments)]
 
 
-def ablate(*arguments, code: int = 0) -> subprocess.CompletedProcess:
-    job = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300)
+def ablate(*arguments, code: int = 0, **options) -> subprocess.CompletedProcess:
+    job = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, **options)
     assert job.returncode == code, job.stdout + job.stderr
     return job
 
@@ -124,7 +126,7 @@ def test_every_variant_and_seed_is_trained_evaluated_and_reported(finished):
     for directory in directories:
         assert (directory / "checkpoints/step-0000010/manifest.json").exists()
         assert {path.stem for path in (directory / "evaluation").iterdir()} == {"own", "new"}
-    assert sum((directory / "analysis.json").exists() for directory in directories) == 2
+    assert sum(len(list(directory.glob("analysis/*.json"))) for directory in directories) == 2
     results = json.loads((runs / "suite/results.json").read_text())
     for name, variant in results.items():
         for seed in ("1", "2"):
@@ -170,6 +172,52 @@ def test_report_only_reports_what_there_is(finished, tmp_path, data):
     assert "3 of 4 runs finished" in (copy / "suite/report.html").read_text()
     ablate(suite, "--runs", tmp_path / "none", "--report-only")
     assert "0 of 4 runs finished" in (tmp_path / "none/suite/report.html").read_text()
+
+
+def test_a_set_that_nobody_was_evaluated_on_yet_is_left_out(finished, tmp_path):
+    suite, runs, _ = finished
+    copy = tmp_path / "runs"
+    shutil.copytree(runs, copy)
+    for evaluation in copy.glob("*/seed-*/evaluation/new.json"):
+        evaluation.unlink()
+    ablate(suite, "--runs", copy, "--report-only")
+    bars = (copy / "suite/bars.svg").read_text()
+    assert ">own<" in bars and ">new<" not in bars
+
+
+def test_every_suite_gets_the_analysis_that_it_asks_for(data, tmp_path):
+    one_set = SAME_BY_OTHER_NAME + "analyze: [another name]\nanalyze_tokens: 256\n"
+    two_sets = one_set.replace("variants:", "  new: {data}/valid\nvariants:")
+    suites = [write_suite(tmp_path, data, one_set, "one"), write_suite(tmp_path, data, two_sets, "two")]
+    base = tmp_path / "base.yaml"
+    base.write_text(base.read_text().replace("  num_experts_per_tok: 2\n", ""))
+
+    def asked() -> list[tuple[str, int]]:
+        found = [json.loads(path.read_text()) for path in (tmp_path / "runs").glob("*/seed-1/analysis/*.json")]
+        return sorted(("+".join(one["name"] for one in said["sets"]), said["sets"][0]["tokens"]) for said in found)
+
+    ablate(*suites, "--tokens", 128, "--runs", tmp_path / "runs")
+    assert asked() == [("own", 256), ("own+new", 256)]
+    assert not (tmp_path / "runs/one/divergence.svg").exists()
+    for chart in ("one/disabled", "two/disabled", "two/divergence"):
+        assert (tmp_path / f"runs/{chart}.svg").exists(), chart
+
+    suites[0].write_text(suites[0].read_text().replace("analyze_tokens: 256", "analyze_tokens: 128"))
+    ablate(suites[0], "--tokens", 128, "--runs", tmp_path / "runs")
+    assert asked() == [("own", 128), ("own", 256), ("own+new", 256)]
+
+
+def test_more_variants_than_colours_all_appear(data, tmp_path):
+    names = [f"v{number}" for number in range(1, 11)]
+    variants = "".join(f"  {name}:\n    model.moe_aux_loss_coeff: 0.0{name[1:]}\n" for name in names)
+    text = SAME_BY_OTHER_NAME.replace("  another name:\n", variants) + "baseline: v10\n"
+    path = write_suite(tmp_path, data, text)
+    ablate(path, "--runs", tmp_path / "runs", "--report-only")
+    assert list(json.loads((tmp_path / "runs/suite/results.json").read_text())) == names
+
+    suite = ablation_suite.load_suite(path)
+    outcomes = ablation_report.outcomes_of(suite, ablation_jobs.jobs_of(suite, tmp_path / "runs"))
+    assert len({(outcome.color, outcome.dashed) for outcome in outcomes}) == 10
 
 
 def last_step(directory: Path) -> int:
@@ -229,9 +277,13 @@ def test_ranks_run_under_mpirun(data, tmp_path):
     assert len([name for name in shards if name.endswith(".safetensors")]) == 2
 
 
-def test_run_that_fails_is_reported_and_the_others_go_on(data, tmp_path):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_run_that_fails_is_reported_and_the_others_go_on(data, tmp_path, ranks):
     text = SAME_BY_OTHER_NAME.replace("  another name:", "  broken:\n    data.train: [nowhere]\n  fine:")
-    job = ablate(write_suite(tmp_path, data, text), "--runs", tmp_path / "runs", code=1)
+    suite = write_suite(tmp_path, data, f"ranks: {ranks}\n{text}")
+    base = suite.parent / "base.yaml"
+    base.write_text(base.read_text().replace("micro_batch_size: 4", "micro_batch_size: 2"))
+    job = ablate(suite, "--runs", tmp_path / "runs", code=1)
     assert re.search(r"broken, seed 1: failed, exit code 3: .*nowhere", job.stdout)
     assert "1 of 2 runs finished" in (tmp_path / "runs/suite/report.html").read_text()
 
@@ -252,6 +304,17 @@ def test_run_that_fails_is_reported_and_the_others_go_on(data, tmp_path):
     ("analyze: [shared]", "analyze: [share]", ["did you mean shared"]),
     ("  plain:", "  plain:\n    train.seq_length: 64", ["equal tokens need equal steps"]),
     ("title: two", "title: &two", ["outside the YAML"]),
+    ("seeds: [1, 2]", "seeds: 3", ["seeds = 3: expected a list"]),
+    ("seeds: [1, 2]", "seeds: [1, 2]\nranks: 3", ["variant plain cannot run: ranks = 3", "a global batch of 4"]),
+    ("seeds: [1, 2]", "seeds: [1, 2]\nranks: 0", ["ranks = 0: must be at least 1"]),
+    ("base: base.yaml", "base: 3", ["base = 3: expected text"]),
+    ("title: two of a kind", "title:", ["title is empty: expected text"]),
+    ("analyze: [shared]", "analyze: shared", ["analyze = shared: expected a list"]),
+    ("tolerance: 2%", "differs:\n  shared: total", ["differs.shared = total: expected a list"]),
+    ("evaluate:\n  own: {data}/train\n  new: {data}/valid", "evaluate: {data}/valid", ["/valid: expected a section"]),
+    ("  new: {data}/valid", "  new: {data}/vali", ["evaluate.new = ", "there is no file", "/vali.idx"]),
+    ("  plain:", "  plain:\n    train.global_batch_size: big", ["variant plain: train.global_batch_size = big"]),
+    ("title: two", "title: \udcff", ["suite.yaml: no UTF-8 text"]),
 ])
 def test_bad_suite_is_refused_before_anything_runs(data, tmp_path, old, new, expected):
     assert old in SUITE
@@ -262,16 +325,35 @@ def test_bad_suite_is_refused_before_anything_runs(data, tmp_path, old, new, exp
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize("arguments", [("--jobs", 0), ("--threads", 0), ("--tokens", 0), ("--tokens", "many")])
+def test_numbers_below_one_are_refused(data, tmp_path, arguments):
+    job = ablate(write_suite(tmp_path, data), *arguments, code=2)
+    assert f"argument {arguments[0]}: {arguments[1]} is no whole number from 1" in job.stderr
+
+
+def test_base_may_be_a_config_as_the_program_prints_it(data, tmp_path):
+    suite = write_suite(tmp_path, data)
+    base = tmp_path / "base.yaml"
+    printed = subprocess.run([shutil.which("granule") or ROOT / "build/cpu/granule", "train", base, "run_dir=none",
+                              "--print-config"], capture_output=True, text=True, check=True).stdout
+    base.write_text(printed)
+    assert "plain" in ablate(suite, "--check").stdout
+
+
 def test_what_is_meant_to_differ_may(data, tmp_path):
     text = SUITE.replace("model.n_shared_experts: 1", "model.n_shared_experts: 2")
     suite = write_suite(tmp_path, data, text.replace("tolerance: 2%", "differs:\n  shared: [total, activated, flops]"))
     assert "+12.5% (meant)" in ablate(suite, "--check").stdout
 
 
-def test_shipped_suites_can_be_run():
+def test_shipped_suites_can_be_run(tmp_path):
+    for kind in ("language", "code"):
+        (tmp_path / "corpus/ablation" / kind).mkdir(parents=True)
+        for file in ("valid.idx", "valid.bin"):
+            (tmp_path / "corpus/ablation" / kind / file).touch()
     suites = [path for path in sorted((ROOT / "configs/ablations").glob("*.yaml")) if path.stem != "base"]
     assert {path.stem for path in suites} >= {"figure3", "table1", "shared_ratio", "balance", "figures456"}
-    table = ablate(*suites, "--check").stdout
+    table = ablate(*suites, "--check", cwd=tmp_path).stdout
     for path in suites:
         assert f"{path.stem}: " in table
 
@@ -322,8 +404,17 @@ def test_yaml_outside_the_subset_is_refused_with_its_line(tmp_path, text):
         small_yaml.read_yaml(path)
 
 
+def test_yaml_strings_are_read_with_their_escapes(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(r"""a: "x\x0a\ty \"z\" \\x41"  # "
+b: 'it''s \n'
+""")
+    assert small_yaml.read_yaml(path) == {"a": 'x\n\ty "z" \\x41', "b": r"it's \n"}
+
+
 def test_yaml_written_is_read_back(tmp_path):
-    flat = {"run_dir": "a b", "model.x": 1, "model.y": 0.01, "data.train": ["p/q", "r"], "logger.z": False}
+    flat = {"run_dir": "a b", "model.x": 1, "model.y": 0.01, "data.train": ["p/q", "r"], "logger.z": False,
+            "data.chat.keys.system": "", "data.chat.pattern.user": 'a "b" # \\n\n: é', "data.chat.template": "none"}
     path = tmp_path / "x.yaml"
     path.write_text(small_yaml.write_yaml(flat))
     assert small_yaml.flatten(small_yaml.read_yaml(path)) == flat

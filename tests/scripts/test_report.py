@@ -140,6 +140,31 @@ def test_report_takes_a_run_that_has_just_begun(tmp_path):
     read_page(run / "report.html")
 
 
+def test_runs_of_one_name_are_told_apart(tmp_path):
+    runs = [write_run(tmp_path / name) for name in ("a/seed-1", "b/seed-1", "b/seed-2")]
+    make_report(*runs, "--output", tmp_path / "deep/er/page.html")
+    _, text = read_page(tmp_path / "deep/er/page.html")
+    for name in ("a/seed-1, training", "b/seed-1, training", "seed-2, training"):
+        assert name in text, name
+
+
+def test_report_that_cannot_be_written_is_an_error(tmp_path):
+    run = write_run(tmp_path / "run")
+    done = subprocess.run([sys.executable, str(SCRIPTS / "report.py"), str(run), "--output", str(tmp_path)],
+                          capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the report cannot be written: ") and str(tmp_path) in done.stderr
+
+
+@pytest.mark.parametrize("epochs, expected", [(1, "20 towards 1 epoch"), (3, "20 towards 3 epochs")])
+def test_steps_of_a_run_over_epochs_are_not_counted_against_train_iters(tmp_path, epochs, expected):
+    run = write_run(tmp_path / "epochs")
+    (run / "config.yaml").write_text(CONFIG.replace("train_iters: 20", f"train_iters: 1000\n  num_train_epochs: {epochs}"))
+    make_report(run)
+    _, text = read_page(run / "report.html")
+    assert expected in text
+
+
 def test_report_refuses_what_is_no_run(tmp_path):
     done = subprocess.run([sys.executable, str(SCRIPTS / "report.py"), str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 2
@@ -163,6 +188,9 @@ def test_parameters_are_counted_by_hand():
     dense, expert, router = 3 * 8 * 20, 3 * 8 * 6, 4 * 8
     common = embedding_and_head + attention_and_norms + dense + 2 * (router + expert)
     assert report_run.count_parameters(model) == (common + 2 * 4 * expert, common + 2 * 2 * expert)
+    common -= 2 * router
+    assert report_run.count_parameters(model | {"moe_router_type": "hash"}) == (common + 2 * 4 * expert,
+                                                                                common + 2 * 2 * expert)
 
 
 def test_ticks_are_round_and_inside():
@@ -170,6 +198,13 @@ def test_ticks_are_round_and_inside():
     assert report_chart.nice_ticks(2.05, 3.4, 5) == pytest.approx([2.2, 2.4, 2.6, 2.8, 3.0, 3.2, 3.4])
     assert report_chart.log_ticks(0.3, 30) == [0.5, 1, 2, 5, 10, 20]
     assert report_chart.log_ticks(1.1, 1.9) == pytest.approx([1.2, 1.4, 1.6, 1.8])
+
+
+def test_tick_labels_have_the_digits_that_tell_them_apart():
+    assert report_chart.tick_labels([2.07941, 2.07942, 2.07943]) == ["2.07941", "2.07942", "2.07943"]
+    assert report_chart.tick_labels([1_000_100, 1_000_200]) == ["1.0001M", "1.0002M"]
+    assert report_chart.tick_labels([0.001, 0.5, 2_000]) == ["1e-3", "0.5", "2k"]
+    assert report_chart.tick_labels([]) == []
 
 
 def test_smoothing_ignores_spikes_and_does_not_lag():
