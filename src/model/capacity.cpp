@@ -26,8 +26,10 @@ at::Tensor drop_over_capacity(const at::Tensor& chosen_TK, const SequenceLayout&
     if (sequence[t] >= 0) ++tokens[static_cast<size_t>(sequence[t])];
   }
   const auto capacity_of = [&, K = K](size_t s) {
-    return static_cast<int64_t>(
-        std::ceil(factor * static_cast<double>(K * tokens[s]) / static_cast<double>(num_experts)));
+    // 1.1 x 400 / 8 is 55, also where the product is rounded up.
+    constexpr double kRounding = 1 - 1e-12;
+    return static_cast<int64_t>(std::ceil(factor * static_cast<double>(K * tokens[s]) /
+                                          static_cast<double>(num_experts) * kRounding));
   };
   std::vector<int64_t> taken(static_cast<size_t>(layout.num_sequences * num_experts), 0);
   for (int64_t k = 0; k < K; ++k) {

@@ -8,6 +8,7 @@
 #include "model/hash_table.h"
 #include "model/initialize.h"
 #include "model/recompute.h"
+#include "ops/embedding.h"
 
 namespace granule {
 
@@ -61,7 +62,7 @@ TransformerOutput Transformer::forward(const at::Tensor& token_BS,
                                        const ForwardContext& outer_context) const {
   TransformerOutput output;
   const auto context = with_tokens(outer_context, token_BS);
-  auto x_TD = at::embedding(embedding_VD_, token_BS.flatten());
+  auto x_TD = embed(embedding_VD_, token_BS.flatten());
   for (const auto& block : blocks_) {
     const auto from_block =
         context.recompute ? recomputed_forward(*block, x_TD, context) : block->forward(x_TD, context, {});
@@ -93,7 +94,7 @@ at::Tensor Transformer::next_logits(const at::Tensor& token_BS, std::span<const 
   const at::NoGradGuard no_grad;
   auto step = cache.extend(count_B, token_BS.size(1));
   step.layout.token_T = token_BS.flatten().to(device());
-  auto x_TD = at::embedding(embedding_VD_, step.layout.token_T);
+  auto x_TD = embed(embedding_VD_, step.layout.token_T);
   for (const auto& block : blocks_) x_TD = block->forward_cached(x_TD, step, cache);
   return logits(final_norm_->forward(x_TD.index_select(0, step.last_B))).cpu();
 }

@@ -57,7 +57,7 @@ void backward(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Ten
 }
 
 // By operators on any device; the weight's gradient is summed in fp32.
-struct DeviceLinear : torch::autograd::Function<DeviceLinear> {
+struct OperatorLinear : torch::autograd::Function<OperatorLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_OI) {
     context->save_for_backward({x, weight_OI});
     return at::linear(x, weight_OI);
@@ -75,12 +75,18 @@ struct DeviceLinear : torch::autograd::Function<DeviceLinear> {
   }
 };
 
+// The kernels want heights that are multiples of 16: rows of zeros to the next one.
+at::Tensor with_whole_tiles(const at::Tensor& weight_OI) {
+  const int64_t missing = -weight_OI.size(0) & 15;
+  return missing == 0 ? weight_OI.contiguous() : at::constant_pad_nd(weight_OI, {0, 0, 0, missing});
+}
+
 struct KernelLinear : torch::autograd::Function<KernelLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_OI) {
     RECORD_USER_SCOPE("projections");
     const auto x_RI = x.reshape({-1, x.size(-1)}).contiguous();
-    const auto weight = weight_OI.contiguous();
-    auto y_RO = at::empty({x_RI.size(0), weight.size(0)}, x.options());
+    const auto weight = with_whole_tiles(weight_OI);
+    const auto y_RO = at::empty({x_RI.size(0), weight.size(0)}, x.options());
     if (x.scalar_type() == at::kFloat) {
       granule::forward<float>(x_RI, weight, y_RO);
     } else {
@@ -90,23 +96,28 @@ struct KernelLinear : torch::autograd::Function<KernelLinear> {
     context->saved_data["shape"] = x.sizes();
     auto shape = x.sizes().vec();
     shape.back() = weight.size(0);
-    return y_RO.view(shape);
+    return y_RO.view(shape).narrow(-1, 0, weight_OI.size(0));
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     RECORD_USER_SCOPE("projections backward");
     const auto saved = context->get_saved_variables();
     const auto& x_RI = saved[0];
-    const auto weight = saved[1].detach().contiguous();
-    const auto grad_y_RO = gradients[0].reshape({-1, weight.size(0)}).contiguous();
+    const auto weight = with_whole_tiles(saved[1].detach());
+    const int64_t height = saved[1].size(0), missing = weight.size(0) - height;
+    auto grad_y_RO = gradients[0].reshape({-1, height}).contiguous();
+    if (missing > 0) grad_y_RO = at::constant_pad_nd(grad_y_RO, {0, missing});
     WeightGradient grad_weight(saved[1]);
+    auto sum_OI = grad_weight.sum();
+    if (missing > 0 && sum_OI.defined()) sum_OI = at::zeros(weight.sizes(), sum_OI.options());
     at::Tensor grad_x_RI;
     if (context->needs_input_grad(0)) grad_x_RI = at::empty_like(x_RI);
     if (x_RI.scalar_type() == at::kFloat) {
-      granule::backward<float>(x_RI, weight, grad_y_RO, grad_x_RI, grad_weight.sum());
+      granule::backward<float>(x_RI, weight, grad_y_RO, grad_x_RI, sum_OI);
     } else {
-      granule::backward<Bf16>(x_RI, weight, grad_y_RO, grad_x_RI, grad_weight.sum());
+      granule::backward<Bf16>(x_RI, weight, grad_y_RO, grad_x_RI, sum_OI);
     }
+    if (missing > 0 && grad_weight.wanted()) grad_weight.sum().add_(sum_OI.narrow(0, 0, height));
     const auto grad_x =
         grad_x_RI.defined() ? grad_x_RI.view(context->saved_data["shape"].toIntVector()) : at::Tensor();
     return {grad_x, grad_weight.result()};
@@ -119,12 +130,10 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight_OI) {
   const auto [O, I] = get_shape<2>(weight_OI);
   CHECK(x.dim() >= 1 && x.size(-1) == I, "x has ", x.size(-1), " columns, weight ", I);
   CHECK(x.scalar_type() == weight_OI.scalar_type(), "x and weight differ in dtype");
-  if (!x.is_cpu()) return DeviceLinear::apply(x, weight_OI);
-  const bool has_kernels = x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16;
-  const bool pays = x.numel() >= kRowsThatPay * I;
-  if (!has_kernels || I % 16 != 0 || I == 0 || (O % 16 != 0 && !pays)) return at::linear(x, weight_OI);
-  if (O % 16 == 0) return KernelLinear::apply(x, weight_OI);
-  return KernelLinear::apply(x, at::constant_pad_nd(weight_OI, {0, 0, 0, 16 - O % 16})).narrow(-1, 0, O);
+  const bool has_kernels = x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+  const bool pays = O % 16 == 0 || x.numel() >= kRowsThatPay * I;
+  const bool fits = has_kernels && I % 16 == 0 && I > 0 && pays;
+  return fits ? KernelLinear::apply(x, weight_OI) : OperatorLinear::apply(x, weight_OI);
 }
 
 }  // namespace granule

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <vector>
+
 namespace granule {
 namespace {
 
@@ -26,6 +28,13 @@ TEST(Capacity, RoundsUpAndFactorZeroMeansNoLimit) {
       drop_over_capacity(chosen_TK, layout, 4, 1.0).equal(choices({0, 0, -1, -1, -1}, 1)));  // ceil(5 / 4)
   EXPECT_TRUE(drop_over_capacity(chosen_TK, layout, 4, 0.0).equal(chosen_TK));
   EXPECT_TRUE(drop_over_capacity(chosen_TK, layout, 4, 4.0).equal(chosen_TK));
+}
+
+TEST(Capacity, DecimalFactorsAreMeantExactly) {
+  // 1.1 * 400 / 8 = 55, though 1.1 * 400 is 440.00000000000006 in fp64.
+  const auto kept_TK =
+      drop_over_capacity(choices(std::vector<int64_t>(400, 0), 1), SequenceLayout::rows(1, 400), 8, 1.1);
+  EXPECT_EQ(kept_TK.ge(0).sum().item<int64_t>(), 55);
 }
 
 TEST(Capacity, PaddingTakesNoPlaceAndAddsNoRoom) {
