@@ -4,6 +4,7 @@
 #include <c10/util/Half.h>
 
 #include <algorithm>
+#include <vector>
 
 #include "base/check.h"
 
@@ -33,6 +34,16 @@ void widen(const std::string& dtype, const void* bytes, std::span<float> values)
     std::transform(stored, stored + values.size(), values.begin(),
                    [](auto value) { return static_cast<float>(value); });
   });
+}
+
+void read_floats(const SafetensorsFile& file, const SafetensorsEntry& entry, int64_t begin,
+                 std::span<float> values) {
+  const auto size = float_bytes(entry.dtype);
+  const auto offset = static_cast<uint64_t>(begin) * size;
+  if (entry.dtype == "F32") return file.read(entry, offset, values.data(), values.size_bytes());
+  std::vector<char> bytes(values.size() * size);
+  file.read(entry, offset, bytes.data(), bytes.size());
+  widen(entry.dtype, bytes.data(), values);
 }
 
 void narrow(const std::string& dtype, std::span<const float> values, void* bytes) {

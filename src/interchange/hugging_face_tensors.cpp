@@ -45,6 +45,7 @@ int64_t HuggingFaceTensors::Tensor::num_elements() const {
 }
 
 HuggingFaceTensors::HuggingFaceTensors(const std::string& directory) {
+  if (!fs::is_directory(directory)) throw InputError(directory, "there is no such directory");
   if (fs::exists(directory + "/" + kSingleShard)) {
     const auto& file = open(directory + "/" + kSingleShard);
     for (const auto& entry : file.entries()) add(file, entry);
@@ -103,13 +104,7 @@ const HuggingFaceTensors::Tensor* HuggingFaceTensors::find(const std::string& na
 }
 
 void HuggingFaceTensors::read(const Tensor& tensor, int64_t begin, std::span<float> values) const {
-  const auto& dtype = tensor.entry->dtype;
-  const auto size = float_bytes(dtype);
-  const auto offset = static_cast<uint64_t>(begin) * size;
-  if (dtype == "F32") return tensor.file->read(*tensor.entry, offset, values.data(), values.size_bytes());
-  std::vector<char> bytes(values.size() * size);
-  tensor.file->read(*tensor.entry, offset, bytes.data(), bytes.size());
-  widen(dtype, bytes.data(), values);
+  read_floats(*tensor.file, *tensor.entry, begin, values);
 }
 
 }  // namespace granule

@@ -15,10 +15,11 @@ struct AdamWStep {
   int64_t update = 1;         ///< number of this update, from 1: for the bias corrections
 };
 
-/// In place: master, m, v (fp32 [n]) from gradient (fp32 [n]):
+/// In place: master (fp32 [n]), m and v (both fp32 or both bf16 [n]) from gradient (fp32 [n]), in fp32:
 ///   g = gradient * gradient_scale; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
 ///   master -= lr * (m / (1-b1^t) / (sqrt(v / (1-b2^t)) + eps) + weight_decay * master)
-/// and, if `parameter` (bf16 [n]) is defined, its rounded copy. Elements are independent of one another.
+/// and, if `parameter` (bf16 [n]) is defined, its rounded copy. Moments are rounded when they are stored, to
+/// nearest. Elements are independent of one another.
 void adamw_update(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::Tensor& v,
                   const at::Tensor& gradient, at::Tensor& parameter);
 

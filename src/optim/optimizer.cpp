@@ -60,6 +60,18 @@ void OptimizerConfig::check() const {
   if (min_lr > lr) throw ConfigError("optimizer.min_lr", min_lr, "must not exceed optimizer.lr = ", lr);
   if (adam_beta1 >= 1) throw ConfigError("optimizer.adam_beta1", adam_beta1, "must be below 1");
   if (adam_beta2 >= 1) throw ConfigError("optimizer.adam_beta2", adam_beta2, "must be below 1");
+  if (adam_eps <= 0) {
+    throw ConfigError("optimizer.adam_eps", adam_eps,
+                      "must be above 0: an element whose gradients were all 0 would become 0 / 0");
+  }
+  if (moment_precision != "bf16") return;
+  // bf16 has 8 bits: from 1 - beta = 2^-8 on, a mean of zeros would no longer fall.
+  constexpr double kLargestBeta = 0.98;
+  const std::string reason =
+      "must not exceed 0.98 with optimizer.moment_precision = bf16, which would round "
+      "smaller changes away";
+  if (adam_beta1 > kLargestBeta) throw ConfigError("optimizer.adam_beta1", adam_beta1, reason);
+  if (adam_beta2 > kLargestBeta) throw ConfigError("optimizer.adam_beta2", adam_beta2, reason);
 }
 
 Optimizer::Optimizer(const std::vector<PlacedParameter>& parameters, const ShardGroups& groups,
@@ -69,7 +81,9 @@ Optimizer::Optimizer(const std::vector<PlacedParameter>& parameters, const Shard
     CHECK(buffer.dtype() == at::kFloat || buffer.dtype() == at::kBFloat16, "parameters in ", buffer.dtype());
     const auto slice = buffer.own_slice(buffer.parameter());
     const auto master = slice.to(at::kFloat);  // fp32 parameters: the slice itself
-    shards_.push_back({&buffer, master, at::zeros_like(master), at::zeros_like(master)});
+    const auto moments =
+        master.options().dtype(config.moment_precision == "bf16" ? at::kBFloat16 : at::kFloat);
+    shards_.push_back({&buffer, master, at::zeros_like(master, moments), at::zeros_like(master, moments)});
     runs_.push_back(decay_runs(buffer));
   }
   // What the parameters lay in before they moved into the flat buffers.

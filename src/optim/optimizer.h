@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 #include "base/config.h"
@@ -19,6 +20,7 @@ struct OptimizerConfig {
   double adam_beta1 = 0.9;
   double adam_beta2 = 0.95;
   double adam_eps = 1e-8;
+  std::string moment_precision = "fp32";
   double clip_grad = 1.0;
 
   void visit(auto&& field) {
@@ -27,7 +29,9 @@ struct OptimizerConfig {
     field("weight_decay", weight_decay, {.min = 0}, "decoupled, times lr; of matrices only");
     field("adam_beta1", adam_beta1, {.min = 0, .max = 1}, "of the mean of gradients; below 1");
     field("adam_beta2", adam_beta2, {.min = 0, .max = 1}, "of the mean of squared gradients; below 1");
-    field("adam_eps", adam_eps, {.min = 0}, "added to the root of the squared mean");
+    field("adam_eps", adam_eps, {.min = 0}, "added to the root of the squared mean; above 0");
+    field("moment_precision", moment_precision, {.choices = {"fp32", "bf16"}},
+          "both means between updates; bf16 saves 4 bytes a parameter and wants betas up to 0.98");
     field("clip_grad", clip_grad, {.min = 0},
           "largest norm of the gradient over all parameters; 0: no limit");
   }
@@ -36,12 +40,12 @@ struct OptimizerConfig {
   void check() const;
 };
 
-/// What a rank owns of one flat buffer: fp32 [slice_size] each, in the order of the buffer's own slice.
+/// What a rank owns of one flat buffer: [slice_size] each, in the order of the buffer's own slice.
 struct OptimizerShard {
   const FlatBuffer* buffer;
-  at::Tensor master;      ///< of fp32 parameters the slice of the buffer itself
-  at::Tensor exp_avg;     ///< first moment
-  at::Tensor exp_avg_sq;  ///< second moment
+  at::Tensor master;      ///< fp32; of fp32 parameters the slice of the buffer itself
+  at::Tensor exp_avg;     ///< first moment, fp32 or bf16
+  at::Tensor exp_avg_sq;  ///< second moment, likewise
 };
 
 class Optimizer {

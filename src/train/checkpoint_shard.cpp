@@ -15,7 +15,7 @@ using Json = nlohmann::json;
 
 // Where the bytes of one tensor of the file lie, and where its hash goes.
 struct TensorSource {
-  const float* values;
+  const void* values;
   size_t num_bytes;
   uint64_t* hash;
 };
@@ -32,11 +32,15 @@ const at::Tensor& state_of(const OptimizerShard& shard, StateTensor tensor) {
   CHECK(false, "state tensor ", static_cast<int>(tensor));
 }
 
+std::string dtype_name(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? "BF16" : "F32";
+}
+
 CheckpointParameter describe(const FlatBuffer& buffer, const FlatSegment& segment, int64_t file) {
   CheckpointParameter parameter;
   parameter.name = segment.piece->name;
   parameter.shape = segment.piece->shape;
-  parameter.dtype = buffer.dtype() == at::kBFloat16 ? "BF16" : "F32";
+  parameter.dtype = dtype_name(buffer.dtype());
   parameter.placement = buffer.placement() == Placement::kExpert ? "expert" : "dense";
   parameter.slices = {{.begin = segment.piece_begin, .count = segment.count, .file = file}};
   return parameter;
@@ -68,12 +72,13 @@ void write_shard(const CheckpointFiles& files, const std::string& directory, con
     auto& slice = parameter.slices.front();
     for (const auto tensor : kStateTensors) {
       const auto tensor_name = slice_tensor_name(tensor, parameter.name, slice);
-      const auto* values = host.at({shard, tensor}).const_data_ptr<float>();
-      sources[tensor_name] = {values + (segment.flat_begin - shard->buffer->slice_begin()),
-                              static_cast<size_t>(segment.count) * sizeof(float),
+      const auto values = host.at({shard, tensor})
+                              .narrow(0, segment.flat_begin - shard->buffer->slice_begin(), segment.count);
+      sources[tensor_name] = {values.const_data_ptr(), values.nbytes(),
                               &slice.hash[static_cast<size_t>(tensor)]};
-      entries.push_back(
-          {.name = tensor_name, .dtype = "F32", .shape = {static_cast<uint64_t>(segment.count)}});
+      entries.push_back({.name = tensor_name,
+                         .dtype = dtype_name(values.scalar_type()),
+                         .shape = {static_cast<uint64_t>(segment.count)}});
     }
   }
   const SafetensorsLayout layout(std::move(entries), {{"format", "pt"}});

@@ -72,16 +72,17 @@ RankParameters RankParameters::trained() const {
 }
 
 RankMemory state_bytes(const RankParameters& parameters, const Replication& replication,
-                       int64_t element_bytes) {
+                       int64_t element_bytes, int64_t moment_bytes) {
   const auto e = static_cast<double>(element_bytes);
-  const double own_state = element_bytes == 2 ? 3 * kFp32Bytes : 2 * kFp32Bytes;
+  const double moments = 2 * static_cast<double>(moment_bytes);
+  const double own_state = moments + (element_bytes == 2 ? kFp32Bytes : 0);
   const auto replicas = static_cast<double>(replication.replicated),
              copies = static_cast<double>(replication.experts);
   const auto trained = parameters.trained();
   return {.parameters = e * (parameters.total() - parameters.fp32) + kFp32Bytes * parameters.fp32,
           .gradients = kFp32Bytes * trained.total(),
           .optimizer = own_state * (trained.matrices / replicas + trained.experts / copies) +
-                       2 * kFp32Bytes * trained.fp32 / replicas};
+                       moments * trained.fp32 / replicas};
 }
 
 double layer_activation_bytes(const ModelConfig& model, bool has_experts, int64_t element_bytes) {
@@ -100,7 +101,8 @@ RankMemory stage_memory(const RunConfig& config, const ModelSize& size, const Pl
                         int64_t index) {
   const auto stage = split_stages(config.model, layout.pipeline).at(static_cast<size_t>(index));
   const auto parameters = rank_parameters(config.model, size, stage, layout.expert);
-  auto memory = state_bytes(parameters, {layout.replicas(), layout.data()}, element_bytes(config.train));
+  auto memory = state_bytes(parameters, {layout.replicas(), layout.data()}, element_bytes(config.train),
+                            moment_bytes(config.optimizer));
   const int64_t in_flight = std::min(num_micro_batches(config, layout), layout.pipeline - index);
   memory.activations = activation_bytes(config, layout, stage, in_flight);
   return memory;
@@ -115,8 +117,13 @@ RankMemory largest_memory(const RunConfig& config, const ModelSize& size, const 
   return largest;
 }
 
-double checkpoint_bytes(const ModelSize& size) {
-  return 3 * kFp32Bytes * static_cast<double>(size.trained());
+int64_t moment_bytes(const OptimizerConfig& optimizer) {
+  return optimizer.moment_precision == "bf16" ? 2 : 4;
+}
+
+double checkpoint_bytes(const ModelSize& size, const OptimizerConfig& optimizer) {
+  const double moments = 2 * static_cast<double>(moment_bytes(optimizer));
+  return (kFp32Bytes + moments) * static_cast<double>(size.trained());
 }
 
 }  // namespace granule

@@ -47,9 +47,9 @@ struct RankMemory {
   double total() const { return state() + activations; }
 };
 
-/// Without activations. `element_bytes` of train.precision: 2 (bf16) or 4 (fp32).
+/// Without activations. Bytes of an element of matrices and of a moment: 2 (bf16) or 4 (fp32).
 RankMemory state_bytes(const RankParameters& parameters, const Replication& replication,
-                       int64_t element_bytes);
+                       int64_t element_bytes, int64_t moment_bytes);
 
 /// Bytes that backward needs of one token in one layer, nothing recomputed.
 double layer_activation_bytes(const ModelConfig& model, bool has_experts, int64_t element_bytes);
@@ -64,7 +64,10 @@ RankMemory largest_memory(const RunConfig& config, const ModelSize& size, const 
 /// Bytes of an element of matrices and activations.
 int64_t element_bytes(const TrainConfig& train);
 
+/// Bytes of an element of either moment.
+int64_t moment_bytes(const OptimizerConfig& optimizer);
+
 /// On disk, all ranks together: what train/checkpoint_writer keeps, fp32 masters and both moments.
-double checkpoint_bytes(const ModelSize& size);
+double checkpoint_bytes(const ModelSize& size, const OptimizerConfig& optimizer);
 
 }  // namespace granule

@@ -45,7 +45,7 @@ RunTime run_time(const RunConfig& config, const ModelSize& size, const PlanLayou
                  double step_seconds, const HardwareConfig& hardware) {
   RunTime run;
   run.failures = {
-      .save_stall = checkpoint_bytes(size) / (hardware.storage_gb_per_second * 1e9),
+      .save_stall = checkpoint_bytes(size, config.optimizer) / (hardware.storage_gb_per_second * 1e9),
       .between_failures = hardware.hours_between_failures * 3600 / static_cast<double>(layout.ranks),
       .restart = hardware.restart_minutes * 60};
   run.save_interval = static_cast<double>(config.checkpoint.save_interval) * step_seconds;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "tests/support/tensor_compare.h"
 
@@ -46,6 +47,34 @@ TEST(AdamW, SeveralUpdatesEqualTheNaiveLoop) {
     EXPECT_TENSOR_NEAR(state.m, expected.m, 1e-6);
     EXPECT_TENSOR_NEAR(state.v, expected.v, 1e-6);
     EXPECT_TRUE(copy.equal(state.master.to(at::kBFloat16)));
+  }
+}
+
+// Each moment is the naive one of an update from the rounded ones before it.
+TEST(AdamW, Bf16MomentsAreTheFp32OnesRounded) {
+  const int64_t n = 3001;
+  const auto start = at::randn({n});
+  State state{start.clone(), at::zeros({n}, at::kBFloat16), at::zeros({n}, at::kBFloat16)};
+  State expected{start.clone(), at::zeros({n}), at::zeros({n})};
+  at::Tensor none;
+  AdamWStep step{.lr = 0.01, .weight_decay = 0.1};
+  for (step.update = 1; step.update <= 5; ++step.update) {
+    const auto gradient = at::randn({n});
+    adamw_update(step, state.master, state.m, state.v, gradient, none);
+    adamw_update(step, expected.master, expected.m, expected.v, gradient, none);
+    EXPECT_TRUE(state.master.equal(expected.master));
+    for (auto* moment : {&expected.m, &expected.v}) *moment = moment->to(at::kBFloat16).to(at::kFloat);
+    EXPECT_TRUE(state.m.to(at::kFloat).equal(expected.m) && state.v.to(at::kFloat).equal(expected.v));
+  }
+}
+
+TEST(AdamW, WhatIsNoNumberStaysNone) {
+  State state{at::ones({3}), at::zeros({3}, at::kBFloat16), at::zeros({3}, at::kBFloat16)};
+  auto copy = at::zeros({3}, at::kBFloat16);
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  adamw_update({.lr = 0.1}, state.master, state.m, state.v, at::tensor({1.0f, kNan, -kNan}), copy);
+  for (const auto* values : {&state.m, &state.v, &copy}) {
+    EXPECT_TRUE(values->isnan().equal(at::tensor({0, 1, 1}).to(at::kBool)));
   }
 }
 

@@ -33,11 +33,12 @@ class Collector {
   NamedTensors found_;
 };
 
-NamedTensors train(int data, int expert, at::ScalarType dtype, std::vector<double>* norms = nullptr) {
+NamedTensors train(int data, int expert, at::ScalarType dtype, std::vector<double>* norms = nullptr,
+                   const std::string& moment_precision = "fp32") {
   Collector collector;
   run_layout(data, expert, [&](const LayoutRank& rank) {
     const auto parameters = coded_parameters(rank, 3, dtype);
-    Optimizer optimizer(parameters, rank.groups, {.clip_grad = 2});
+    Optimizer optimizer(parameters, rank.groups, {.moment_precision = moment_precision, .clip_grad = 2});
     for (uint64_t step = 1; step <= 5; ++step) {
       optimizer.zero_gradients();
       write_coded_gradients(parameters, rank, step);
@@ -107,13 +108,14 @@ TEST(Optimizer, UpdatesLikeALoopOfAdamW) {
 
 // Gradients whose sums are exact leave no room for rounding: every layout must give the same bits.
 TEST(Optimizer, EveryLayoutGivesTheParametersOfOneRankBitByBit) {
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+  for (const auto& [dtype, moments] :
+       {std::pair{at::kFloat, "fp32"}, std::pair{at::kBFloat16, "fp32"}, std::pair{at::kBFloat16, "bf16"}}) {
     std::vector<double> expected_norms;
-    const auto expected = train(1, 1, dtype, &expected_norms);
+    const auto expected = train(1, 1, dtype, &expected_norms, moments);
     for (const auto& [data, expert] :
          std::vector<std::pair<int, int>>{{2, 1}, {1, 2}, {2, 2}, {4, 1}, {1, 4}}) {
       std::vector<double> norms;
-      const auto trained = train(data, expert, dtype, &norms);
+      const auto trained = train(data, expert, dtype, &norms, moments);
       EXPECT_EQ(norms, expected_norms) << data << " x " << expert;
       ASSERT_EQ(trained.size(), expected.size());
       for (const auto& [name, values] : expected) {
@@ -213,6 +215,15 @@ TEST(Optimizer, Bf16ParametersAreTheirMastersRounded) {
   });
 }
 
+TEST(Optimizer, Bf16MomentsLeadToNearlyTheSameParameters) {
+  const auto expected = train(1, 1, at::kFloat), rounded = train(1, 1, at::kFloat, nullptr, "bf16");
+  for (const auto& [name, values] : expected) {
+    EXPECT_FALSE(rounded.at(name).equal(values)) << name;
+    // Five updates move an element by up to 0.05.
+    EXPECT_TENSOR_NEAR(rounded.at(name), values, 5e-4);
+  }
+}
+
 TEST(Optimizer, AfterAChangeOfStateParametersFollowMastersOnEveryRank) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {
     run_layout(2, 2, [&](const LayoutRank& rank) {
@@ -236,6 +247,10 @@ TEST(OptimizerConfig, RefusesWhatCannotBe) {
   EXPECT_THROW((OptimizerConfig{.lr = 1, .min_lr = 2}.check()), ConfigError);
   EXPECT_THROW((OptimizerConfig{.adam_beta1 = 1}.check()), ConfigError);
   EXPECT_THROW((OptimizerConfig{.adam_beta2 = 1}.check()), ConfigError);
+  EXPECT_THROW((OptimizerConfig{.adam_eps = 0}.check()), ConfigError);
+  EXPECT_NO_THROW((OptimizerConfig{.adam_beta2 = 0.999}.check()));
+  EXPECT_NO_THROW((OptimizerConfig{.moment_precision = "bf16"}.check()));
+  EXPECT_THROW((OptimizerConfig{.adam_beta2 = 0.999, .moment_precision = "bf16"}.check()), ConfigError);
 }
 
 }  // namespace

@@ -48,6 +48,28 @@ TEST(CheckpointShard, HoldsEverySliceUnderItsNameAndHash) {
   });
 }
 
+TEST(CheckpointShard, MomentsInBf16AreWrittenAsTheyAre) {
+  const TemporaryDirectory directory;
+  run_layout(1, 1, [&](const LayoutRank& rank) {
+    const auto parameters = coded_parameters(rank, 3);
+    Optimizer optimizer(parameters, rank.groups, {.moment_precision = "bf16"});
+    run_updates(parameters, rank, optimizer, 1, 2);
+    ShardReport report;
+    write_shard({}, directory.path(), "shard", optimizer, report);
+
+    const SafetensorsFile file(directory.path("shard"));
+    for (const auto& parameter : report.parameters) {
+      const auto& slice = parameter.slices.front();
+      const auto dtype = [&](StateTensor tensor) {
+        return file.find(slice_tensor_name(tensor, parameter.name, slice))->dtype;
+      };
+      EXPECT_EQ(dtype(StateTensor::kParameter), "F32");
+      EXPECT_EQ(dtype(StateTensor::kExpAvg), "BF16");
+      EXPECT_EQ(dtype(StateTensor::kExpAvgSq), "BF16");
+    }
+  });
+}
+
 TEST(CheckpointShard, ReportsTravelAsText) {
   ShardReport report;
   report.error = "disk \xff full";

@@ -33,14 +33,14 @@ TEST(PlanMemory, StateOfThe16BOn64RanksIsTheWorkedOneAndTheSecondEmbedding) {
   // The example's 1.22B leave out one of the two embeddings.
   EXPECT_NEAR(parameters.replicated() - static_cast<double>(size.head), 1.22e9, 0.005e9);
   EXPECT_NEAR(parameters.experts, 1.87e9, 0.005e9);
-  EXPECT_NEAR(state_bytes({.matrices = 1.22e9, .experts = 1.87e9}, {64, 8}, 2).state() / kGib, 20.1, 0.05);
+  EXPECT_NEAR(state_bytes({.matrices = 1.22e9, .experts = 1.87e9}, {64, 8}, 2, 4).state() / kGib, 20.1, 0.05);
   const auto whole = stage_memory(config, size, {.ranks = 64, .expert = 8, .recompute = true}, 0).state();
   EXPECT_NEAR(whole / kGib, 20.1 + static_cast<double>(size.head) * (6 + 12.0 / 64) / kGib, 0.05);
 }
 
 TEST(PlanMemory, StateFormulaGivesTheWorked145B) {
   // The example takes 8 of 62 layers and the embedding, but an eighth of all routed experts.
-  EXPECT_NEAR(state_bytes({.matrices = 1.51e9, .experts = 2.11e9}, {64, 8}, 2).state() / kGib, 23.4, 0.05);
+  EXPECT_NEAR(state_bytes({.matrices = 1.51e9, .experts = 2.11e9}, {64, 8}, 2, 4).state() / kGib, 23.4, 0.05);
   // Stages are whole layers here: the fullest has 8 with experts.
   const auto [config, size] = example("deepseekmoe_145b");
   const PlanLayout layout{.ranks = 512, .pipeline = 8, .expert = 8, .recompute = true};
@@ -81,7 +81,7 @@ TEST(PlanMemory, FirstStageKeepsAsManyMicroBatchesAsThereAreStages) {
 
 TEST(PlanMemory, Fp32HasNoMastersAndTwiceTheActivations) {
   const RankParameters parameters{.matrices = 100, .fp32 = 10, .experts = 40};
-  const auto memory = state_bytes(parameters, {4, 2}, 4);
+  const auto memory = state_bytes(parameters, {4, 2}, 4, 4);
   EXPECT_DOUBLE_EQ(memory.parameters, 4 * 150);
   EXPECT_DOUBLE_EQ(memory.gradients, 4 * 150);
   EXPECT_DOUBLE_EQ(memory.optimizer, 8 * (110 / 4.0 + 40 / 2.0));
@@ -153,9 +153,18 @@ TEST(PlanMemory, StateIsWhatTheOptimizerHolds) {
 
 TEST(PlanMemory, CheckpointHoldsMastersAndMoments) {
   const auto [config, size] = example("deepseekmoe_16b");
-  EXPECT_NEAR(checkpoint_bytes(size) / 1e9, 196.5, 0.05);
+  const double bytes = checkpoint_bytes(size, config.optimizer);
+  EXPECT_NEAR(bytes / 1e9, 196.5, 0.05);
   // The worked 229 GB also count bf16 parameters, which checkpoints here leave out.
-  EXPECT_NEAR((checkpoint_bytes(size) + 2 * static_cast<double>(size.total())) / 1e9, 229, 0.5);
+  EXPECT_NEAR((bytes + 2 * static_cast<double>(size.total())) / 1e9, 229, 0.5);
+  EXPECT_DOUBLE_EQ(checkpoint_bytes(size, {.moment_precision = "bf16"}), bytes * 8 / 12);
+}
+
+TEST(PlanMemory, MomentsInBf16TakeHalf) {
+  const RankParameters parameters{.matrices = 100, .fp32 = 10, .experts = 40};
+  EXPECT_DOUBLE_EQ(state_bytes(parameters, {4, 2}, 4, 2).optimizer, 4 * (110 / 4.0 + 40 / 2.0));
+  EXPECT_DOUBLE_EQ(state_bytes(parameters, {4, 2}, 2, 2).optimizer,
+                   8 * (100 / 4.0 + 40 / 2.0) + 4 * 10 / 4.0);
 }
 
 }  // namespace
