@@ -1,6 +1,6 @@
 #pragma once
-// The two kinds of failure. CHECK is for our bugs; ConfigError and InputError are for what a user can mend.
-// Both throw; only `main` and the hang watchdog end a process. Nothing on the way up catches.
+// The two kinds of failure, both thrown: CHECK is for our bugs; ConfigError and InputError for what a user can mend.
+// Only `main` and the hang watchdog end a process; on the way up they are caught only to let all ranks know.
 
 #include <array>
 #include <cstdint>

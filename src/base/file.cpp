@@ -13,13 +13,19 @@
 
 namespace granule {
 
+ReadError::ReadError(const std::string& path, const std::string& action, int error_number)
+    : InputError(path, "cannot be ", action, ": ", std::strerror(error_number)) {}
+
 OutputError::OutputError(const std::string& path, const std::string& action, int error_number)
     : std::runtime_error(join_text(path, ": cannot ", action, ": ", std::strerror(error_number))) {}
 
 ReadFile::ReadFile(const std::string& path) : path_(path) {
   // Opening a pipe that nobody writes to would wait forever.
   descriptor_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (descriptor_ < 0) throw InputError(path, "cannot be opened: ", std::strerror(errno));
+  if (descriptor_ < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    throw InputError(path, "cannot be opened: ", std::strerror(errno));
+  }
+  if (descriptor_ < 0) throw ReadError(path, "opened", errno);
   struct stat status {};
   if (fstat(descriptor_, &status) != 0 || !S_ISREG(status.st_mode)) {
     close(descriptor_);
@@ -43,7 +49,7 @@ void ReadFile::read_at(uint64_t offset, void* bytes, size_t count) const {
   while (count > 0) {
     const ssize_t got = pread(descriptor_, out, count, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw InputError(path_, "cannot be read at offset ", offset, ": ", std::strerror(errno));
+    if (got < 0) throw ReadError(path_, join_text("read at offset ", offset), errno);
     if (got == 0) throw InputError(path_, "became shorter while in use: nothing at offset ", offset);
     out += got;
     offset += static_cast<uint64_t>(got);

@@ -8,7 +8,15 @@
 #include <string>
 #include <string_view>
 
+#include "base/check.h"
+
 namespace granule {
+
+/// The system refuses to open or read a file that is there: this says nothing about what the file holds.
+class ReadError : public InputError {
+ public:
+  ReadError(const std::string& path, const std::string& action, int error_number);
+};
 
 /// Writing failed: path, what was tried and the system's reason (disk full, no permission ...).
 class OutputError : public std::runtime_error {
@@ -19,7 +27,7 @@ class OutputError : public std::runtime_error {
 /// A regular file open for reading.
 class ReadFile {
  public:
-  /// Throws InputError if it cannot be opened or is no regular file.
+  /// Throws InputError if it is not there or is no regular file, ReadError if it cannot be opened.
   explicit ReadFile(const std::string& path);
   ~ReadFile();
   ReadFile(const ReadFile&) = delete;
@@ -29,7 +37,8 @@ class ReadFile {
   const std::string& path() const { return path_; }
   /// Bytes at the time of opening.
   uint64_t size() const { return size_; }
-  /// Fills all of `bytes` from `offset`; throws InputError if the file does not hold them.
+  /// Fills all of `bytes` from `offset`; throws InputError if the file does not hold them, ReadError if they
+  /// cannot be read.
   void read_at(uint64_t offset, void* bytes, size_t count) const;
 
  private:

@@ -1,9 +1,11 @@
 #include "comm/world.h"
 
 #include <ATen/Parallel.h>
+#include <c10/util/Exception.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <numeric>
 #include <stdexcept>
@@ -53,6 +55,8 @@ std::pair<std::string, ExitCode> current_failure() {
     throw;
   } catch (const UserError& error) {
     return {error.what(), error.code()};
+  } catch (const c10::Error& error) {
+    return {error.what_without_backtrace(), ExitCode::kInternal};
   } catch (const std::exception& error) {
     return {error.what(), ExitCode::kInternal};
   } catch (...) {
@@ -134,6 +138,8 @@ void World::abort(ExitCode code) {
 
 int run_in_world(int argc, char** argv, const std::function<int(World&)>& body) {
   keep_freed_memory();
+  // Beyond RLIMIT_FSIZE a write then fails as on a full disk, and is reported as such.
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     World world(argc, argv);
     try {

@@ -34,7 +34,7 @@ Batch Loader::load(int64_t step, int64_t first_row, int64_t num_rows) {
   for (int64_t row = 0; row < num_rows; ++row) {
     const SampleRow sample{tokens.data(), batch.loss_mask_BS.mutable_data_ptr<bool>() + row * S,
                            batch.segment_BS.mutable_data_ptr<int64_t>() + row * S};
-    const int64_t index = step * global_batch_size_ + first_row + row;
+    const int64_t index = origin_ + step * global_batch_size_ + first_row + row;
     if (index < source_->num_samples()) {
       source_->read(index, sample);
     } else {

@@ -19,13 +19,19 @@ class Loader {
   /// sources.
   int64_t num_steps() const;
 
-  /// Rows [first_row, first_row + num_rows) of the global batch of a step (from 0): row r is sample
-  /// step * global_batch_size + r. Rows behind the last sample are padding.
+  /// From `step` on, batches go on from `sample`, whatever the batch size was before. At first step 0 begins
+  /// with sample 0.
+  void go_on_from(int64_t step, int64_t sample) { origin_ = sample - step * global_batch_size_; }
+
+  /// Rows [first_row, first_row + num_rows) of the global batch of a step: row r is sample
+  /// step * global_batch_size + r, unless the loader went on from another. Rows behind the last sample are
+  /// padding.
   Batch load(int64_t step, int64_t first_row, int64_t num_rows);
 
  private:
   std::unique_ptr<SampleSource> source_;
   int64_t global_batch_size_;
+  int64_t origin_ = 0;  // sample of step 0, were all batches of the present size
 };
 
 }  // namespace granule

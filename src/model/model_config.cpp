@@ -32,6 +32,10 @@ void ModelConfig::check() const {
     throw ConfigError("model.first_k_dense_replace", first_k_dense_replace,
                       "must not exceed model.num_hidden_layers = ", num_hidden_layers);
   }
+  if (router.n_routed_experts > 0 && first_k_dense_replace == num_hidden_layers) {
+    throw ConfigError("model.first_k_dense_replace", first_k_dense_replace, "leaves no layer to the ",
+                      router.n_routed_experts, " routed experts; a dense model has n_routed_experts = 0");
+  }
 }
 
 int64_t ModelConfig::num_routed_layers() const {

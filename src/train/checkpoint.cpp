@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "interchange/float_elements.h"
 #include "train/checkpoint_directory.h"
 
 namespace granule {
@@ -14,17 +15,21 @@ namespace {
 
 constexpr uint64_t kMaxManifestBytes = uint64_t{1} << 30;
 constexpr size_t kReadBytes = size_t{1} << 22;
+constexpr size_t kMaxOpenShards = 64;
 
 // Shards are named rank-*: a copy gone astray or a leftover of another checkpoint.
 void refuse_unknown_shards(const std::string& path, const CheckpointManifest& manifest) {
   std::set<std::string> known;
   for (const auto& file : manifest.files) known.insert(file.name);
-  for (const auto& entry : std::filesystem::directory_iterator(path)) {
-    const auto name = entry.path().filename().string();
+  std::error_code error;
+  for (auto entry = std::filesystem::directory_iterator(path, error); !error && entry != decltype(entry)();
+       entry.increment(error)) {
+    const auto name = entry->path().filename().string();
     if (name.starts_with("rank-") && !known.contains(name)) {
       throw InputError(path + "/" + name, "belongs to no rank of this checkpoint");
     }
   }
+  if (error) throw ReadError(path, "listed", error.value());
 }
 
 }  // namespace
@@ -85,6 +90,8 @@ std::string Checkpoint::find_damaged_tensor(size_t index) const {
 const SafetensorsFile& Checkpoint::shard(size_t index) const {
   const auto found = shards_.find(index);
   if (found != shards_.end()) return found->second;
+  // There may be more shards than a process may have files open.
+  if (shards_.size() >= kMaxOpenShards) shards_.clear();
   return shards_.emplace(index, SafetensorsFile(file_path(index))).first->second;
 }
 
@@ -101,11 +108,12 @@ void Checkpoint::read(StateTensor tensor, const CheckpointParameter& parameter, 
     const auto name = slice_tensor_name(tensor, parameter.name, slice);
     const auto* entry = file.find(name);
     if (entry == nullptr) throw InputError(file.path(), "has no tensor ", name);
-    if (entry->dtype != "F32" || entry->num_bytes() != static_cast<uint64_t>(slice.count) * sizeof(float)) {
+    const auto element_bytes = float_bytes(entry->dtype);
+    if (element_bytes == 0 || entry->num_bytes() != static_cast<uint64_t>(slice.count) * element_bytes) {
       throw InputError(file.path(), name, " is ", entry->dtype, " of ", entry->num_bytes(), " bytes");
     }
-    file.read(*entry, static_cast<uint64_t>(from - slice.begin) * sizeof(float),
-              values.data() + (from - begin), static_cast<size_t>(to - from) * sizeof(float));
+    read_floats(file, *entry, from - slice.begin,
+                values.subspan(static_cast<size_t>(from - begin), static_cast<size_t>(to - from)));
   }
 }
 

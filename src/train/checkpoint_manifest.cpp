@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/hash.h"
+#include "base/strict_json.h"
 
 namespace granule {
 
@@ -48,17 +50,19 @@ Json print_state(const CheckpointManifest& manifest) {
           {"extra", Json::parse(state.extra)}};
 }
 
-void parse_state(const Json& json, CheckpointManifest& manifest) {
+void parse_state(const JsonField& json, CheckpointManifest& manifest) {
+  constexpr auto kMin = std::numeric_limits<int64_t>::min(), kMax = std::numeric_limits<int64_t>::max();
   auto& state = manifest.state;
-  json.at("step").get_to(state.step);
-  json.at("num_updates").get_to(manifest.num_updates);
-  manifest.has_moments = json.value("has_moments", true);
-  json.at("consumed_samples").get_to(state.consumed_samples);
-  json.at("consumed_tokens").get_to(state.consumed_tokens);
-  json.at("skipped_steps").get_to(state.skipped_steps);
-  json.at("skipped_in_a_row").get_to(state.skipped_in_a_row);
-  json.at("seed").get_to(state.seed);
-  state.extra = json.at("extra").dump();
+  const auto count = [&](const char* name) { return json[name].integer(0, kMax); };
+  state.step = count("step");
+  manifest.num_updates = count("num_updates");
+  manifest.has_moments = json.boolean_or("has_moments", true);
+  state.consumed_samples = count("consumed_samples");
+  state.consumed_tokens = count("consumed_tokens");
+  state.skipped_steps = count("skipped_steps");
+  state.skipped_in_a_row = count("skipped_in_a_row");
+  state.seed = json["seed"].integer(kMin, kMax);
+  state.extra = json["extra"].value().dump();
 }
 
 Json print_parameter(const CheckpointParameter& parameter, size_t num_hashes) {
@@ -76,7 +80,7 @@ Json print_parameter(const CheckpointParameter& parameter, size_t num_hashes) {
           {"slices", slices}};
 }
 
-CheckpointParameter parse_parameter(const Json& json, size_t num_hashes) {
+CheckpointParameter parse_parameter(const nlohmann::json& json, size_t num_hashes) {
   CheckpointParameter parameter;
   json.at("name").get_to(parameter.name);
   json.at("shape").get_to(parameter.shape);
@@ -92,9 +96,9 @@ CheckpointParameter parse_parameter(const Json& json, size_t num_hashes) {
   return parameter;
 }
 
-CheckpointManifest parse_content(const Json& json) {
+CheckpointManifest parse_content(const nlohmann::json& json, const std::string& path) {
   CheckpointManifest manifest;
-  parse_state(json.at("state"), manifest);
+  parse_state(JsonField(path, json)["state"], manifest);
   json.at("layout").at("pipeline").get_to(manifest.layout.pipeline);
   json.at("layout").at("data").get_to(manifest.layout.data);
   json.at("layout").at("expert").get_to(manifest.layout.expert);
@@ -136,10 +140,6 @@ void check_slices(const CheckpointParameter& parameter, size_t num_files, const 
 }
 
 void check_manifest(const CheckpointManifest& manifest, const std::string& path) {
-  const auto& state = manifest.state;
-  if (std::min({state.step, manifest.num_updates, state.consumed_samples, state.consumed_tokens}) < 0) {
-    throw InputError(path, "has a negative count");
-  }
   for (const auto& file : manifest.files) check_file_name(file.name, path);
   for (size_t i = 0; i < manifest.parameters.size(); ++i) {
     const auto& parameter = manifest.parameters[i];
@@ -201,13 +201,13 @@ CheckpointManifest parse_manifest(const std::string& text, const std::string& pa
                      Json(expected).dump());
   }
   try {
-    const auto json = Json::parse(text);
+    const auto json = parse_strict_json(text, path);
     if (json.at("format") != kFormat) throw InputError(path, "is no ", kFormat);
     if (json.at("version") != kVersion) {
       throw CheckpointVersionError(path, "has format version ", json.at("version").dump(),
                                    ", this program reads ", kVersion);
     }
-    auto manifest = parse_content(json);
+    auto manifest = parse_content(json, path);
     check_manifest(manifest, path);
     return manifest;
   } catch (const nlohmann::json::exception& error) {

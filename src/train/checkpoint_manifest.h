@@ -23,8 +23,8 @@ struct TrainState {
   std::string extra = "{}";  ///< a JSON object that means nothing here
 };
 
-/// The tensors kept of every parameter, all fp32. The parameter itself is the master copy: bf16 parameters
-/// are its rounding.
+/// The tensors kept of every parameter: itself in fp32, moments in fp32 or bf16. The parameter is the master
+/// copy: bf16 parameters are its rounding.
 enum class StateTensor { kParameter, kExpAvg, kExpAvgSq };
 inline constexpr std::array kStateTensors = {StateTensor::kParameter, StateTensor::kExpAvg,
                                              StateTensor::kExpAvgSq};

@@ -17,6 +17,12 @@ namespace {
 
 using Json = nlohmann::json;
 
+// Most complaints name the path already.
+InputError about(const std::string& path, const std::string& complaint) {
+  const auto named = path + ": ";
+  return InputError(path, complaint.starts_with(named) ? complaint.substr(named.size()) : complaint);
+}
+
 // Every rank sees the same list, also where directories of a shared file system are cached.
 std::vector<FoundCheckpoint> find_on_rank_0(const std::string& path, Communicator& world) {
   Json mine = {{"error", ""}, {"found", Json::array()}};
@@ -29,7 +35,7 @@ std::vector<FoundCheckpoint> find_on_rank_0(const std::string& path, Communicato
   }
   const auto json =
       Json::parse(world.all_gather_bytes(mine.dump(-1, ' ', false, Json::error_handler_t::replace))[0]);
-  if (json.at("error") != "") throw InputError(path, json.at("error").get<std::string>());
+  if (json.at("error") != "") throw about(path, json.at("error").get<std::string>());
   std::vector<FoundCheckpoint> found;
   for (const auto& item : json.at("found")) found.push_back({item.at(0), item.at(1)});
   return found;
@@ -44,19 +50,27 @@ std::string first_error(const std::string& mine, Communicator& world) {
   return "";
 }
 
+// Why a checkpoint could not be opened.
+struct Complaint {
+  std::string damage;
+  std::string obstacle;  // that says nothing about the checkpoint
+};
+
 // Opens it and hashes this rank's share of its files.
-std::string try_open(const std::string& path, bool verify, Communicator& world,
-                     std::optional<Checkpoint>& opened) {
+Complaint try_open(const std::string& path, bool verify, Communicator& world,
+                   std::optional<Checkpoint>& opened) {
   try {
     opened.emplace(path);
     const auto step = static_cast<size_t>(world.size());
     const size_t num_files = verify ? opened->manifest().files.size() : 0;
     for (size_t i = static_cast<size_t>(world.rank()); i < num_files; i += step) opened->verify_file(i);
-    return "";
+    return {};
   } catch (const CheckpointVersionError&) {
     throw;
+  } catch (const ReadError& error) {
+    return {.damage = "", .obstacle = error.what()};
   } catch (const InputError& error) {
-    return error.what();
+    return {.damage = error.what(), .obstacle = ""};
   }
 }
 
@@ -78,7 +92,7 @@ void on_all_ranks(const ParameterSource& source, Communicator& world, const Work
     mine = error.what();
   }
   const auto error = first_error(mine, world);
-  if (!error.empty()) throw InputError(source.path(), error);
+  if (!error.empty()) throw about(source.path(), error);
 }
 
 // What the source holds and no rank of the model asked for is as wrong as what it lacks.
@@ -104,12 +118,14 @@ std::span<float> values_of(const at::Tensor& values) {
   return {values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())};
 }
 
-// Calls `read(span)` with room in host memory for `values`, wherever they lie themselves.
+// Calls `read(span)` with room for `values` in fp32 in host memory, whatever and wherever they are
+// themselves.
 template <class Read>
 void fill(const at::Tensor& values, const Read& read) {
-  const auto host = values.is_cpu() ? values : at::empty(values.sizes(), at::kFloat);
+  const bool in_place = values.is_cpu() && values.scalar_type() == at::kFloat;
+  const auto host = in_place ? values : at::empty(values.sizes(), at::kFloat);
   read(values_of(host));
-  if (!values.is_cpu()) values.copy_(host);
+  if (!in_place) values.copy_(host);
 }
 
 // Calls `work(shard, segment, begin)` for every stretch this rank owns; `begin` is its place in the shard.
@@ -160,18 +176,27 @@ void read_moments(const Checkpoint& checkpoint, Optimizer& optimizer, Communicat
 std::optional<Checkpoint> open_newest_checkpoint(const std::string& path, Communicator& world,
                                                  const CheckpointChoice& choice) {
   const auto candidates = find_on_rank_0(path, world);
-  std::vector<std::string> tried;
+  std::vector<std::string> damaged, damages;
   for (const auto& candidate : candidates) {
     std::optional<Checkpoint> opened;
-    const auto error = first_error(try_open(candidate.path, choice.verify, world, opened), world);
-    if (error.empty()) return opened;
-    tried.push_back(error);
-    if (world.rank() != 0) continue;
-    log_warning(error);
-    if (choice.mark_bad) set_aside(candidate.path);
+    const auto mine = try_open(candidate.path, choice.verify, world, opened);
+    const auto obstacle = first_error(mine.obstacle, world), damage = first_error(mine.damage, world);
+    if (!obstacle.empty()) throw about(candidate.path, obstacle + "; nothing was changed");
+    if (damage.empty()) {
+      // Only now: were there no older one, the next start would find nothing and begin anew.
+      for (const auto& bad : damaged) {
+        if (choice.mark_bad && world.rank() == 0) set_aside(bad);
+      }
+      return opened;
+    }
+    if (world.rank() == 0) log_warning(damage);
+    damaged.push_back(candidate.path);
+    damages.push_back(damage);
   }
-  if (!tried.empty()) throw InputError(path, "has no usable checkpoint; tried:\n  ", join(tried, "\n  "));
-  return std::nullopt;
+  if (damages.empty()) return std::nullopt;
+  throw InputError(path,
+                   "has no usable checkpoint; nothing was changed, remove them to begin anew. Tried:\n  ",
+                   join(damages, "\n  "));
 }
 
 void restore_optimizer(const Checkpoint& checkpoint, Optimizer& optimizer, Communicator& world) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -43,6 +44,12 @@ int64_t length_of_run(const RunConfig& config, const Loader& training) {
   return training.num_steps();
 }
 
+// Without one nothing is counted in bytes; one that was asked for must be there.
+void check_tokenizer(const DataConfig& data) {
+  if (data.tokenizer.empty() || std::filesystem::exists(data.tokenizer)) return;
+  throw ConfigError("data.tokenizer", data.tokenizer, "is not there; leave it out or name a tokenizer.json");
+}
+
 // Null without validation files.
 std::unique_ptr<Loader> open_validation(const RunConfig& config, int64_t num_readers) {
   if (config.data.valid.empty()) return nullptr;
@@ -79,6 +86,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, train_iters_),
       size_(measure_size(*model_)) {
   restore();
+  check_tokenizer(config_.data);
   bytes_V_ = bytes_of_tokens(config_.data.tokenizer_path(), config_.model.vocab_size);
   prepare_log();
   const int64_t rows = config_.train.global_batch_size / mesh_.replica().size();
@@ -108,9 +116,36 @@ void Trainer::restore() {
   go_on_from(*other);
 }
 
+void Trainer::check_that_it_goes_on(const Checkpoint& checkpoint) const {
+  const auto& done = checkpoint.manifest().state;
+  const bool epochs = config_.train.num_train_epochs > 0;
+  if (done.step > train_iters_) {
+    throw ConfigError(epochs ? "train.num_train_epochs" : "train.train_iters",
+                      epochs ? config_.train.num_train_epochs : train_iters_, epochs ? "makes " : "asks for ",
+                      train_iters_, " steps, but ", checkpoint.path(), " has done ", done.step,
+                      "; ask for more, or give another run_dir");
+  }
+  const int64_t batch = config_.train.global_batch_size;
+  if (epochs && done.consumed_samples != done.step * batch) {
+    throw ConfigError("train.global_batch_size", batch, "but ", checkpoint.path(), " has read ",
+                      done.consumed_samples, " samples in ", done.step,
+                      " steps; a run of epochs keeps its batch, so that it ends with the data");
+  }
+  // What decides which samples come when.
+  const auto order = [](const RunConfig& config) {
+    return std::tuple(config.rng.seed, config.train.seq_length, config.data.train, config.data.weights);
+  };
+  if (world_.rank() == 0 && order(config_of(checkpoint.path())) != order(config_)) {
+    log_warning(join_text("rng.seed, train.seq_length, data.train or data.weights are not those of ",
+                          checkpoint.path(), ": the data come in another order, so that some are read again"));
+  }
+}
+
 void Trainer::go_on_from(const Checkpoint& checkpoint) {
+  check_that_it_goes_on(checkpoint);
   restore_optimizer(checkpoint, optimizer_, world_.all());
   state_ = checkpoint.manifest().state;
+  training_loader_.go_on_from(state_.step, state_.consumed_samples);
   log_info(join_text("going on from ", checkpoint.path()));
 }
 
@@ -147,7 +182,7 @@ void Trainer::prepare_log() {
                                           .layout = {config_.parallel.pipeline, mesh_.data().size(),
                                                      mesh_.expert().size()},
                                           .config_text = text,
-                                          .tokenizer_path = existing_tokenizer(config_.run_dir)},
+                                          .tokenizer_path = tokenizer_path(config_.run_dir)},
                   world_.all());
   describe_run();
 }
@@ -162,6 +197,9 @@ void Trainer::describe_run() {
                      mesh_.data().size(), " x expert ", mesh_.expert().size(), ", ", world_.num_threads(),
                      world_.num_threads() == 1 ? " thread each, " : " threads each, ",
                      config_.train.precision));
+  if (state_.step == train_iters_) {
+    return log_info(join_text("run: ", config_.run_dir, ", nothing left to train: ", train_iters_, " steps are done"));
+  }
   log_info(
       join_text("run: ", config_.run_dir, ", steps ", state_.step + 1, " to ", train_iters_, ", ",
                 short_count(static_cast<double>(config_.train.global_batch_size * config_.train.seq_length)),
@@ -173,8 +211,9 @@ ExitCode Trainer::run() {
     advance();
     const bool last = state_.step == train_iters_;
     const auto due = [&](int64_t interval) { return last || (interval > 0 && state_.step % interval == 0); };
-    if (due(config_.validation.eval_interval)) validate();
+    // Who asks has little time: a validation may take longer.
     const bool stop = asked_to_stop() && !last;
+    if (!stop && due(config_.validation.eval_interval)) validate();
     if (stop || due(config_.checkpoint.save_interval)) save();
     if (stop) {
       log_info(join_text("stopped after step ", state_.step, "; start again to go on"));

@@ -43,6 +43,8 @@ class Trainer {
 
   /// The state of the run's newest checkpoint, or of what checkpoint.load names; else first values stay.
   void restore();
+  /// Throws ConfigError where the config cannot go on from it; warns where other data would come next.
+  void check_that_it_goes_on(const Checkpoint& checkpoint) const;
   void go_on_from(const Checkpoint& checkpoint);
   /// The parameters at `path`, of any kind that checkpoint.load may name.
   std::unique_ptr<ParameterSource> open_parameters_of(const std::string& path) const;
@@ -64,6 +66,9 @@ class Trainer {
   /// Whether some rank was sent a signal, or the time is up; the same answer on all ranks.
   bool asked_to_stop();
 
+  // First, so that nothing of the run goes by unheard or uncounted.
+  StopSignal stop_signal_;
+  const Clock::time_point begin_ = Clock::now();
   World& world_;
   const RunConfig config_;
   std::unique_ptr<HangWatchdog> watchdog_;
@@ -86,8 +91,6 @@ class Trainer {
   std::unique_ptr<Prefetcher> training_data_;  // of training_loader_, from the first step on
   at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer
   std::unique_ptr<RunLog> log_;
-  StopSignal stop_signal_;
-  const Clock::time_point begin_ = Clock::now();
   Clock::time_point line_begin_ = begin_;  // since the last metrics line
   int64_t line_step_ = 0;
 };

@@ -23,6 +23,18 @@ Loader training_loader(const DataConfig& config, int64_t global_batch_size) {
   return Loader(open_training_source(config, 16, 500, 9), global_batch_size);
 }
 
+TEST(Loader, GoesOnFromASampleWithAnotherBatchSize) {
+  const DataDirectory directory;
+  const auto config = config_for(directory);
+  auto whole = training_loader(config, 4), larger = training_loader(config, 6),
+       smaller = training_loader(config, 3);
+  larger.go_on_from(3, 12);  // after 3 steps of 4
+  smaller.go_on_from(3, 12);
+  EXPECT_TRUE(larger.load(3, 0, 4).token_BS.equal(whole.load(3, 0, 4).token_BS));
+  EXPECT_TRUE(larger.load(4, 2, 4).token_BS.equal(whole.load(5, 0, 4).token_BS));
+  EXPECT_TRUE(smaller.load(5, 2, 1).token_BS.equal(whole.load(5, 0, 1).token_BS));
+}
+
 TEST(Loader, PutsSampleStepTimesBatchPlusRowIntoEachRow) {
   const DataDirectory directory;
   const auto config = config_for(directory);

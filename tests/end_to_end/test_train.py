@@ -3,6 +3,7 @@ import json
 import random
 import shutil
 import signal
+import subprocess
 import time
 
 import jobs
@@ -93,6 +94,36 @@ def test_newest_damaged_checkpoint_is_named_and_the_one_before_taken(unbroken, d
     assert shard.name in job.stderr and "step-0000005" in job.stderr
     assert jobs.metrics(tmp_path / "run") == jobs.metrics(unbroken[0])
     jobs.assert_same_state(tmp_path / "run/checkpoints/step-0000010", newest.with_name("step-0000010"))
+
+
+def test_fewer_steps_than_were_done_are_refused(unbroken, data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    before = (tmp_path / "run/config.yaml").read_text()
+    job = jobs.run("train", config, "train.train_iters=7", "scheduler.lr_decay_style=constant", ranks=2, code=2)
+    assert "train.train_iters" in job.stderr and "has done 10" in job.stderr
+    assert (tmp_path / "run/config.yaml").read_text() == before
+
+
+def test_another_batch_size_goes_on_from_the_sample_that_was_reached(data, tmp_path):
+    # The model stands still: a loss says which samples were read.
+    still = ("optimizer.lr=0", "optimizer.min_lr=0", "scheduler.lr_decay_style=constant")
+    config, whole = jobs.write_config(tmp_path, data), jobs.write_config(tmp_path / "whole", data)
+    jobs.run("train", config, *still, "train.train_iters=2", ranks=None)
+    jobs.run("train", config, *still, "train.train_iters=6", "train.global_batch_size=4", ranks=2)
+    jobs.run("train", whole, *still, "train.train_iters=8", "train.global_batch_size=4", ranks=None)
+    resumed, expected = jobs.metrics(tmp_path / "run"), jobs.metrics(tmp_path / "whole/run")
+    for step in range(3, 7):
+        assert resumed[step] == pytest.approx(expected[step + 2], rel=1e-6)
+
+
+def test_another_order_of_the_data_is_said(unbroken, data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    job = jobs.run("train", config, "train.train_iters=11", "rng.seed=77", ranks=2)
+    assert "the data come in another order" in job.stderr
+    job = jobs.run("train", config, "train.train_iters=12", "rng.seed=77", ranks=2)
+    assert "the data come in another order" not in job.stderr
 
 
 @pytest.mark.parametrize("trial", range(20))
@@ -189,6 +220,14 @@ def test_printed_config_is_complete_and_reads_back_the_same(data, tmp_path):
     again = tmp_path / "again.yaml"
     again.write_text(printed)
     assert jobs.run("train", again, "--print-config", ranks=None).stdout == printed
+
+
+def test_output_that_cannot_be_written_is_no_success(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    with open("/dev/full", "w") as full:
+        job = subprocess.run(jobs.command("inspect", "batch", config, ranks=None), env=jobs.environment(), stdout=full,
+                             stderr=subprocess.PIPE, text=True)
+    assert job.returncode == 1 and "standard output: cannot write" in job.stderr
 
 
 def test_batch_of_a_step_is_what_the_ranks_train_on(data, tmp_path):

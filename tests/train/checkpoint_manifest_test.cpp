@@ -112,7 +112,12 @@ TEST(CheckpointManifest, ContradictionsAreRefusedWhateverTheHashSays) {
   EXPECT_NE(refusal(edited("\"begin\":4", "\"begin\":3")).find("slice"), std::string::npos);
   EXPECT_NE(refusal(edited("\"file\":1", "\"file\":2")).find("slice"), std::string::npos);
   EXPECT_NE(refusal(edited("\"file\":1", "\"file\":-1")).find("slice"), std::string::npos);
-  EXPECT_NE(refusal(edited("\"step\": 1000", "\"step\": -1")).find("negative"), std::string::npos);
+  EXPECT_NE(refusal(edited("\"step\": 1000", "\"step\": -1")).find("step"), std::string::npos);
+  EXPECT_NE(refusal(edited("\"step\": 1000", "\"step\": 1e300")).find("step"), std::string::npos);
+  EXPECT_NE(refusal(edited("\"step\": 1000", "\"deep\": " + std::string(300000, '[') +
+                                                 std::string(300000, ']') + ", \"step\": 1000"))
+                .find("deep"),
+            std::string::npos);
   EXPECT_NE(refusal(edited("\"step\": 1000", "\"step\": \"x\"")), "");
   EXPECT_NE(refusal(edited("\"step\"", "\"stop\"")), "");
   EXPECT_NE(refusal(edited("\"name\":\"a\"", "\"name\":\"c\"")).find("out of order"), std::string::npos);

@@ -77,6 +77,29 @@ TEST(CheckpointRestore, TrainingGoesOnBitByBit) {
   }
 }
 
+TEST(CheckpointRestore, MomentsGoFromOnePrecisionToAnother) {
+  for (const std::string from : {"fp32", "bf16"}) {
+    for (const std::string to : {"fp32", "bf16"}) {
+      const TemporaryDirectory run;
+      run_layout(2, 1, [&](const LayoutRank& rank) {
+        const auto parameters = coded_parameters(rank, 3), others = coded_parameters(rank, 99);
+        Optimizer saved(parameters, rank.groups, {.moment_precision = from});
+        Optimizer loaded(others, rank.groups, {.moment_precision = to});
+        run_updates(parameters, rank, saved, 1, 3);
+        CheckpointWriter({.directory = run.path()}, rank.groups.world).save({.step = 3}, saved);
+        const auto checkpoint = open_newest_checkpoint(run.path(), rank.groups.world, {});
+        restore_optimizer(*checkpoint, loaded, rank.groups.world);
+        for (size_t i = 0; i < saved.shards().size(); ++i) {
+          const auto &before = saved.shards()[i], &after = loaded.shards()[i];
+          EXPECT_TRUE(after.master.equal(before.master));
+          EXPECT_TRUE(after.exp_avg.equal(before.exp_avg.to(after.exp_avg.scalar_type()))) << from << to;
+          EXPECT_TRUE(after.exp_avg_sq.equal(before.exp_avg_sq.to(after.exp_avg_sq.scalar_type())));
+        }
+      });
+    }
+  }
+}
+
 TEST(CheckpointRestore, GivesBackWhatTheTrainerRemembers) {
   const TemporaryDirectory run;
   write_coded_checkpoint(run.path("checkpoints"), 2, 1, 4);
@@ -169,7 +192,7 @@ TEST(CheckpointRestore, WithNothingUsableAllThatWasTriedIsListed) {
   std::atomic<int> num_errors = 0;
   run_layout(2, 1, [&](const LayoutRank& rank) {
     try {
-      open_newest_checkpoint(run.path("c"), rank.groups.world, {});
+      open_newest_checkpoint(run.path("c"), rank.groups.world, {.mark_bad = true});
     } catch (const InputError& error) {
       const std::string text = error.what();
       EXPECT_NE(text.find("step-0000002/rank-00001.safetensors"), std::string::npos) << text;
@@ -178,6 +201,27 @@ TEST(CheckpointRestore, WithNothingUsableAllThatWasTriedIsListed) {
     }
   });
   EXPECT_EQ(num_errors, 2);
+  // Set aside, the next start would begin anew and write over what may still be mended.
+  EXPECT_TRUE(fs::exists(run.path("c/step-0000002")) && fs::exists(run.path("c/step-0000003")));
+}
+
+TEST(CheckpointRestore, WhatTheSystemRefusesToReadIsNoDamage) {
+  const TemporaryDirectory run;
+  write_coded_checkpoint(run.path("c"), 2, 1, 2);
+  write_coded_checkpoint(run.path("c"), 2, 1, 3);
+  const auto shard = run.path("c/step-0000003/rank-00001.safetensors");
+  fs::rename(shard, run.path("shard"));
+  fs::create_symlink(shard, shard);  // a link to itself cannot be opened: ELOOP
+  run_layout(2, 1, [&](const LayoutRank& rank) {
+    const auto open = [&] {
+      return open_newest_checkpoint(run.path("c"), rank.groups.world, {.mark_bad = true});
+    };
+    EXPECT_THROW(open(), InputError);
+    rank.groups.world.barrier();
+    if (rank.groups.world.rank() == 0) fs::rename(run.path("shard"), shard);
+    rank.groups.world.barrier();
+    EXPECT_EQ(open()->manifest().state.step, 3);
+  });
 }
 
 TEST(CheckpointRestore, NoCheckpointAtAllIsNoError) {
