@@ -2,6 +2,8 @@
 #include <set>
 
 #include "app/commands.h"
+#include "app/list_option.h"
+#include "app/option_checks.h"
 #include "base/check.h"
 #include "train/expert_analysis_report.h"
 
@@ -58,13 +60,13 @@ void add_analyze_command(CLI::App& app, Command& chosen) {
       app.add_subcommand("analyze", "What the experts of a model are for, on one or several data sets");
   command->add_option("model", arguments->model, "run directory or checkpoint")->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
-  command->add_option("--data", arguments->data,
-                      "token files as PREFIX or NAME=PREFIX; default: the run's validation files");
+  add_list_option(*command, "--data", arguments->data, arguments->overrides,
+                  "token files as PREFIX or NAME=PREFIX; default: the run's validation files");
   command->add_option("--batch-size", arguments->options.batch_size, "sequences a rank runs at once")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--tokens", arguments->options.max_tokens, "of each set, evenly spread; default: all")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_flag("--json", arguments->json, "print one JSON object");
   command->callback(
       [&chosen, arguments] { chosen = [=](World& world) { return analyze(world, *arguments); }; });

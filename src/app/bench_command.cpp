@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "app/commands.h"
+#include "app/option_checks.h"
 #include "bench/attention_cases.h"
 #include "bench/comm_cases.h"
 #include "bench/data_cases.h"
@@ -34,10 +35,8 @@ void add_step_command(CLI::App& bench, Command& chosen) {
   auto* step = bench.add_subcommand("step", "Whole training steps of a config on random tokens");
   step->add_option("config", arguments->config, "YAML file")->required();
   step->add_option("overrides", arguments->overrides, "section.key=value ...");
-  step->add_option("--warm-up", arguments->warm_up, "untimed steps first")->check(CLI::NonNegativeNumber);
-  step->add_option("--steps", arguments->steps, "timed steps")
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
+  step->add_option("--warm-up", arguments->warm_up, "untimed steps first")->check(at_least(0));
+  step->add_option("--steps", arguments->steps, "timed steps")->check(at_least(1))->capture_default_str();
   step->add_flag("--json", arguments->json, "print one JSON object");
   step->callback(
       [&chosen, arguments] { chosen = [=](World& world) { return bench_step(world, *arguments); }; });
@@ -45,16 +44,16 @@ void add_step_command(CLI::App& bench, Command& chosen) {
 
 void add_timing_options(CLI::App& command, TimingOptions& options) {
   command.add_option("--iterations", options.iterations, "runs that one time is the mean of")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command.add_option("--repetitions", options.repetitions, "times that the median is taken of")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command.add_flag("--json", options.json, "print Google Benchmark's JSON");
 }
 
 void add_size(CLI::App& command, const char* name, int64_t& value, const char* what) {
-  command.add_option(name, value, what)->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option(name, value, what)->check(at_least(1))->capture_default_str();
 }
 
 void add_precision(CLI::App& command, bool& bf16) {
@@ -86,12 +85,12 @@ void add_moe_options(CLI::App& command, MoeShape& shape) {
   add_size(command, "--experts", shape.n_routed_experts, "routed experts E, spread over the ranks");
   add_size(command, "--top-k", shape.num_experts_per_tok, "routed experts K of a token");
   command.add_option("--shared", shape.n_shared_experts, "shared experts")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least(0))
       ->capture_default_str();
   auto* skew =
       command
           .add_option("--skew", shape.skew, "expert i is chosen in proportion to 1 / (i + 1)^skew; 0: evenly")
-          ->check(CLI::NonNegativeNumber)
+          ->check(at_least(0))
           ->capture_default_str();
   command.add_option("--loads", shape.loads_file, "JSON array of the experts' loads, as a run recorded them")
       ->excludes(skew);
@@ -155,7 +154,7 @@ void add_tokens_command(CLI::App& bench, Command& chosen) {
       ->add_option("texts", arguments->texts, "a .jsonl file of {\"text\": ...}; any other file is one text")
       ->required();
   tokens->add_option("--passes", arguments->passes, "times over all texts; the median counts")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   tokens->callback(
       [&chosen, arguments] { chosen = [=](World& world) { return bench_tokens(world, *arguments); }; });

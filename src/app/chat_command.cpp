@@ -49,7 +49,7 @@ void add_chat_command(CLI::App& app, Command& chosen) {
   command
       ->add_option("--max-length", arguments->dialogue.max_length,
                    "tokens of the conversation that the model reads; default: the run's seq_length")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(int64_t{1}, kMaxTextTokens));
   add_sampling_options(*command, arguments->dialogue.sampling);
   command->callback(
       [&chosen, arguments] { chosen = [=](World& world) { return chat_command(world, *arguments); }; });

@@ -1,7 +1,11 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "app/commands.h"
+#include "app/list_option.h"
+#include "app/option_checks.h"
+#include "app/sampling_options.h"
 #include "base/file.h"
 #include "data/open_sources.h"
 #include "train/evaluate.h"
@@ -56,7 +60,8 @@ void evaluate_loss(World& world, TrainedModel& trained, const EvalArguments& arg
   print_report(report, arguments.json);
 }
 
-void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arguments) {
+// `samples` is null on ranks but 0, and if nobody asked for them.
+void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arguments, WriteFile* samples) {
   Tokenizer tokenizer(trained.checked_tokenizer());
   const int64_t max_length = arguments.max_length > 0 ? arguments.max_length : trained.config.train.seq_length;
   const Examinee examinee{*trained.model,
@@ -65,27 +70,38 @@ void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arg
                           {.max_length = max_length, .batch_size = arguments.batch_size},
                           arguments.max_tokens,
                           arguments.stops};
-  std::string samples;
   for (const auto& path : arguments.data) {
     const auto result = run_task(arguments.task, examinee, path);
     if (world.rank() != 0) continue;
     nlohmann::ordered_json report{{"checkpoint", trained.checkpoint}, {"task", arguments.task}, {"data", path}};
     report.update(result.metrics);
     print_report(report, arguments.json);
-    for (const auto& sample : result.samples) samples += sample.dump() + "\n";
+    std::string lines;
+    for (const auto& sample : result.samples) lines += sample.dump() + "\n";
+    if (samples != nullptr) samples->append(lines);
   }
-  if (world.rank() == 0 && !arguments.samples.empty()) write_text_file_durably(arguments.samples, samples);
+  if (samples != nullptr) samples->sync();
 }
 
-int eval_command(World& world, const EvalArguments& arguments) {
+void check_arguments(const EvalArguments& arguments) {
+  if (arguments.task == kLossTask && !arguments.samples.empty()) {
+    throw UserError(ExitCode::kUsage, "--samples is for tasks of examples; --task loss has none");
+  }
   if (arguments.task != kLossTask && arguments.data.empty()) {
     throw UserError(ExitCode::kUsage, "--task " + arguments.task + " needs --data FILE ...: its examples");
   }
+}
+
+int eval_command(World& world, const EvalArguments& arguments) {
+  check_arguments(arguments);
+  // Before the work whose outcome it is to hold.
+  std::optional<WriteFile> samples;
+  if (world.rank() == 0 && !arguments.samples.empty()) samples.emplace(arguments.samples);
   auto trained = load_trained_model(world, arguments.model, arguments.overrides);
   if (arguments.task == kLossTask) {
     evaluate_loss(world, trained, arguments);
   } else {
-    evaluate_task(world, trained, arguments);
+    evaluate_task(world, trained, arguments, samples ? &*samples : nullptr);
   }
   return 0;
 }
@@ -102,17 +118,20 @@ void add_eval_command(CLI::App& app, Command& chosen) {
   command->add_option("--task", arguments->task, "what is asked; docs/evaluation.md describes the tasks")
       ->check(CLI::IsMember(tasks))
       ->capture_default_str();
-  command->add_option("--data", arguments->data,
-                      "token files as prefixes, or conversations as .jsonl (default: the run's validation files); "
-                      "a task's files");
+  add_list_option(
+      *command, "--data", arguments->data, arguments->overrides,
+      "token files as prefixes, or conversations as .jsonl (default: the run's validation files); "
+      "a task's files");
   command->add_option("--batch-size", arguments->batch_size, "sequences a rank runs at once")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   command->add_option("--max-length", arguments->max_length,
                       "tokens of a task's example that the model reads; default: the run's seq_length")
-      ->check(CLI::PositiveNumber);
-  command->add_option("--max-tokens", arguments->max_tokens, "of an answer that the model writes (--task answer)")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1));
+  command
+      ->add_option("--max-tokens", arguments->max_tokens,
+                   "of an answer that the model writes (--task answer)")
+      ->check(CLI::Range(int64_t{1}, kMaxTextTokens))
       ->capture_default_str();
   command->add_option("--stop", arguments->stops, "texts that end such an answer")->capture_default_str();
   command->add_option("--samples", arguments->samples, "file for a line of JSON for each of a task's examples");

@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "app/commands.h"
+#include "app/option_checks.h"
 #include "app/sampling_options.h"
+#include "data/chat_template.h"
 #include "data/task_examples.h"
 #include "data/text_stream.h"
 #include "data/tokenizer.h"
@@ -34,13 +36,19 @@ std::string read_prompt(World& world, const GenerateArguments& arguments) {
   return world.all().all_gather_bytes(prompt).front();
 }
 
-std::vector<int64_t> prompt_ids(Tokenizer& tokenizer, const std::string& prompt) {
-  auto ids = tokenizer.encode(prompt);
-  // A text begins where another ended.
-  if (ids.empty() && tokenizer.end_of_document()) ids.push_back(*tokenizer.end_of_document());
+std::vector<int64_t> prompt_ids(const TrainedModel& trained, Tokenizer& tokenizer,
+                                const std::string& prompt) {
+  auto ids = tokenizer.encode_prompt(prompt);
   if (ids.empty())
     throw UserError(ExitCode::kUsage, "the prompt is empty; give one with --prompt or on stdin");
+  check_ids(ids, trained.config.model.vocab_size, tokenizer);
   return ids;
+}
+
+// What has learned from conversations ends its answers as they do.
+std::vector<int64_t> stop_ids_of(const TrainedModel& trained, Tokenizer& tokenizer) {
+  const auto& data = trained.config.data;
+  return data.trains_on_chats() ? ChatTemplate(data.chat, tokenizer).stop_ids() : tokenizer.stop_ids();
 }
 
 void generate_one(World& world, const TrainedModel& trained, Tokenizer& tokenizer,
@@ -50,10 +58,10 @@ void generate_one(World& world, const TrainedModel& trained, Tokenizer& tokenize
     if (world.rank() == 0) std::cout << piece << std::flush;
   };
   show(prompt);
-  const auto ids = prompt_ids(tokenizer, prompt);
+  const auto ids = prompt_ids(trained, tokenizer, prompt);
   TextGenerator generator(*trained.model, world.all(),
                           static_cast<int64_t>(ids.size()) + arguments.sampling.max_tokens);
-  generator.generate(ids, arguments.sampling, tokenizer.stop_ids(), [&](int64_t id) {
+  generator.generate(ids, arguments.sampling, stop_ids_of(trained, tokenizer), [&](int64_t id) {
     show(text.push(id));
     return true;
   });
@@ -64,11 +72,11 @@ void generate_batch(World& world, const TrainedModel& trained, Tokenizer& tokeni
                     const GenerateArguments& arguments) {
   const auto prompts = read_prompts(arguments.prompts);
   std::vector<std::vector<int64_t>> ids;
-  for (const auto& prompt : prompts) ids.push_back(prompt_ids(tokenizer, prompt));
+  for (const auto& prompt : prompts) ids.push_back(prompt_ids(trained, tokenizer, prompt));
   const auto answers = generate_all(*trained.model, trained.mesh->replica(), ids,
                                     {.sampling = arguments.sampling,
                                      .batch_size = arguments.batch_size,
-                                     .stop_ids = tokenizer.stop_ids(),
+                                     .stop_ids = stop_ids_of(trained, tokenizer),
                                      .goes_on = {}});
   if (world.rank() != 0) return;
   for (size_t i = 0; i < prompts.size(); ++i) {
@@ -106,7 +114,7 @@ void add_generate_command(CLI::App& app, Command& chosen) {
                    "JSON for each")
       ->excludes(prompt);
   command->add_option("--batch-size", arguments->batch_size, "of --prompts, texts a rank writes at once")
-      ->check(CLI::PositiveNumber)
+      ->check(at_least(1))
       ->capture_default_str();
   add_sampling_options(*command, arguments->sampling);
   command->callback([&chosen, arguments, prompt] {

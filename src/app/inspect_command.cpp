@@ -32,7 +32,7 @@ void add_batch_command(CLI::App& inspect, Command& chosen) {
   command->add_option("config", arguments->config, "YAML file of the run")->required();
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
   command->add_option("--step", arguments->step, "from 0")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 31))
       ->capture_default_str();
   command->callback([&chosen, arguments] {
     chosen = [=](World& world) {

@@ -1,9 +1,12 @@
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <iostream>
 #include <string>
 #include <vector>
 
 #include "app/commands.h"
+#include "base/file.h"
 #include "base/text.h"
 
 namespace granule {
@@ -13,6 +16,28 @@ std::vector<std::string> command_names(const CLI::App& app) {
   std::vector<std::string> names;
   for (const auto* command : app.get_subcommands({})) names.push_back(command->get_name());
   return names;
+}
+
+// CLI11 says only that a command is missing when the one given is misspelt.
+void complain_of_misspelt_command(int argc, char** argv, const CLI::App& app) {
+  const CLI::App* level = &app;
+  for (int i = 1; i < argc && argv[i][0] != '-'; ++i) {
+    const auto names = command_names(*level);
+    if (names.empty()) return;
+    if (std::find(names.begin(), names.end(), argv[i]) == names.end()) {
+      std::fprintf(stderr, "no command \"%s\"%s\n", argv[i], did_you_mean(argv[i], names).c_str());
+      return;
+    }
+    level = level->get_subcommand(argv[i]);
+  }
+}
+
+// What could not be written is no success: standard output may be a full disk.
+void flush_output() {
+  errno = 0;
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::cout.good() && std::ferror(stdout) == 0) return;
+  throw OutputError("standard output", "write", errno != 0 ? errno : EIO);
 }
 
 int run_command_line(int argc, char** argv, World& world) {
@@ -37,16 +62,14 @@ int run_command_line(int argc, char** argv, World& world) {
     // --help is an "error" too, with exit code 0.
     const bool asked = error.get_exit_code() == 0;
     if (world.rank() == 0) {
-      // CLI11 says only that a command is missing when the one given is misspelt.
-      const auto names = command_names(app);
-      if (argc > 1 && argv[1][0] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end()) {
-        std::fprintf(stderr, "no command \"%s\"%s\n", argv[1], did_you_mean(argv[1], names).c_str());
-      }
+      complain_of_misspelt_command(argc, argv, app);
       app.exit(error);
     }
     return static_cast<int>(asked ? ExitCode::kOk : ExitCode::kUsage);
   }
-  return chosen(world);
+  const int code = chosen(world);
+  flush_output();
+  return code;
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include <iostream>
 
 #include "app/commands.h"
+#include "app/list_option.h"
+#include "app/option_checks.h"
 #include "train/plan_report.h"
 
 namespace granule {
@@ -74,19 +76,20 @@ void add_plan_command(CLI::App& app, Command& chosen) {
       app.add_subcommand("plan", "What a config costs, without running it: parameters, FLOPs, memory, time");
   auto* config = command->add_option("config", arguments->config, "YAML file");
   command->add_option("overrides", arguments->overrides, "section.key=value ...");
-  auto* compared = command->add_option("--compare", arguments->compared, "several YAML files, side by side");
+  auto* compared = add_list_option(*command, "--compare", arguments->compared, arguments->overrides,
+                                   "several YAML files, side by side");
   auto* search =
       command->add_flag("--search", arguments->search, "every layout: those that fit, why others do not");
   command
       ->add_option("--ranks,--gpus", arguments->ranks,
                    "ranks of the job; by default the product of section parallel")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_option("--pipeline", arguments->pipeline, "pipeline stages; by default 1, in a search all")
-      ->check(CLI::PositiveNumber);
+      ->check(at_least(1));
   command->add_option("--hardware", arguments->hardware, "YAML file of configs/hardware; by default h100");
   command
       ->add_option("--memory", arguments->memory_gib, "GiB that a rank may use, in place of the hardware's")
-      ->check(CLI::PositiveNumber);
+      ->check(above_zero());
   command->add_flag("--json", arguments->json, "JSON in place of tables");
   compared->excludes(config)->excludes(search);
   command->callback([&chosen, arguments] {

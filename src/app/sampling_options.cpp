@@ -4,7 +4,7 @@ namespace granule {
 
 void add_sampling_options(CLI::App& command, SamplingConfig& sampling) {
   command.add_option("--max-tokens", sampling.max_tokens, "tokens to make")
-      ->check(CLI::NonNegativeNumber)
+      ->check(CLI::Range(int64_t{0}, kMaxTextTokens))
       ->capture_default_str();
   command.add_option("--temperature", sampling.temperature, "0: always the likeliest token")
       ->capture_default_str();

@@ -20,13 +20,6 @@ bool has_answer(const Conversation& turns) {
                      [](const Turn& turn) { return turn.role == Role::kAssistant; });
 }
 
-void check_ids(const std::vector<int64_t>& ids, int64_t vocab_size, const std::string& tokenizer_path) {
-  const auto largest = *std::max_element(ids.begin(), ids.end());
-  if (largest < vocab_size) return;
-  throw ConfigError("model.vocab_size", vocab_size, "is too small for the token id ", largest, " of ",
-                    tokenizer_path);
-}
-
 TemplatedChat render(const ChatTemplate& chat_template, const ChatLine& line) {
   if (!has_answer(line.turns))
     throw InputError(line.place, "has no assistant turn, so there is nothing to learn");
@@ -65,7 +58,7 @@ LoadedChats load_chat_examples(const std::vector<std::string>& files, const Chat
   auto& counts = loaded.counts;
   const auto add = [&](const ChatLine& line) {
     auto chat = render(chat_template, line);
-    check_ids(chat.ids, vocab_size, tokenizer.path());
+    check_ids(chat.ids, vocab_size, tokenizer);
     const int64_t all_labels = num_labels(chat);
     if (chat.ids.size() > static_cast<size_t>(max_tokens)) {
       chat.ids.resize(static_cast<size_t>(max_tokens));

@@ -113,6 +113,16 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
   return ids;
 }
 
+std::vector<int64_t> Tokenizer::encode_prompt(std::string_view text) {
+  auto ids = encode(text);
+  const bool spelt_out =
+      ids.size() >= prefix_.size() && std::equal(prefix_.begin(), prefix_.end(), ids.begin());
+  if (!spelt_out) ids.insert(ids.begin(), prefix_.begin(), prefix_.end());
+  const auto& first = begin_of_document_ ? begin_of_document_ : end_of_document_;
+  if (ids.empty() && first) ids.push_back(*first);
+  return ids;
+}
+
 // `text` is what stands between added tokens that are not normalized.
 void Tokenizer::encode_part(std::string_view text, TextBefore before, bool with_special, std::vector<int64_t>& ids) {
   const auto normalized = change_text(normalizer_, text, before != TextBefore::kText);
@@ -166,6 +176,13 @@ std::vector<std::string> Tokenizer::added_names() const {
   std::vector<std::string> names;
   for (const auto& token : added_.all()) names.push_back(token.content);
   return names;
+}
+
+void check_ids(const std::vector<int64_t>& ids, int64_t vocab_size, const Tokenizer& tokenizer) {
+  const auto largest = std::max_element(ids.begin(), ids.end());
+  if (largest == ids.end() || *largest < vocab_size) return;
+  throw ConfigError("model.vocab_size", vocab_size, "is too small for the token id ", *largest, " of ",
+                    tokenizer.path());
 }
 
 }  // namespace granule

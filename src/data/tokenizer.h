@@ -35,6 +35,10 @@ class Tokenizer {
   /// Broken UTF-8 is read as U+FFFD, one for each broken sequence. Throws InputError for a byte that the
   /// vocabulary lacks. Not for several threads at once.
   std::vector<int64_t> encode(std::string_view text, const EncodeOptions& options = {});
+  /// What a model goes on from: behind `text_prefix`, once even if the text spells it out, and without what
+  /// ends a text. An empty text is the token that begins one, else the one that ends one; nothing if there is
+  /// neither.
+  std::vector<int64_t> encode_prompt(std::string_view text);
 
   /// The bytes of a whole text; not always valid UTF-8, since a token may hold part of a character. Ids that
   /// no token has stand for nothing.
@@ -84,5 +88,8 @@ class Tokenizer {
   std::optional<int64_t> begin_of_document_;
   std::optional<int64_t> end_of_document_;
 };
+
+/// Throws ConfigError if one of `ids` is none of a model's `vocab_size`.
+void check_ids(const std::vector<int64_t>& ids, int64_t vocab_size, const Tokenizer& tokenizer);
 
 }  // namespace granule

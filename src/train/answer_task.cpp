@@ -25,13 +25,23 @@ std::vector<std::vector<int64_t>> prompts_of(const Examinee& examinee, const std
   }
   std::vector<std::vector<int64_t>> prompts;
   for (const auto& example : examples) {
-    auto ids = examinee.tokenizer.encode(example.query, {.with_template = true});
+    auto ids = examinee.tokenizer.encode_prompt(example.query);
     if (ids.empty()) throw InputError(path, "example ", prompts.size() + 1, ": the query is empty");
+    check_ids(ids, examinee.model.config().vocab_size, examinee.tokenizer);
     const auto excess = static_cast<int64_t>(ids.size()) - room;
     if (excess > 0) ids.erase(ids.begin(), ids.begin() + excess);
     prompts.push_back(std::move(ids));
   }
   return prompts;
+}
+
+// Stop texts that are tokens may be special ones, which the text of an answer leaves out.
+std::vector<int64_t> stop_ids_of(const Examinee& examinee) {
+  auto ids = examinee.tokenizer.stop_ids();
+  for (const auto& stop : examinee.stops) {
+    if (const auto id = examinee.tokenizer.find_added(stop)) ids.push_back(*id);
+  }
+  return ids;
 }
 
 // Where the first of the stop texts begins, or the end.
@@ -45,7 +55,7 @@ std::vector<std::string> answers_of(const Examinee& examinee,
                                     const std::vector<std::vector<int64_t>>& prompts) {
   BatchGeneration generation{.sampling = {.temperature = 0, .max_tokens = examinee.max_tokens},
                              .batch_size = examinee.limits.batch_size,
-                             .stop_ids = examinee.tokenizer.stop_ids(),
+                             .stop_ids = stop_ids_of(examinee),
                              .goes_on = {}};
   generation.goes_on = [&](size_t, const std::vector<int64_t>& answer) {
     const auto text = readable_text(examinee.tokenizer, answer);

@@ -40,6 +40,7 @@ class Loop {
     if (terminal_.interactive) speak("/help lists the commands.\n");
     std::string line;
     while (read_line(line)) {
+      if (line.starts_with('/')) line.resize(line.size() - trailing_white_space(line));
       if (line == "/exit") return;
       if (line == "/reset") {
         dialogue_.forget();

@@ -118,12 +118,12 @@ std::string CheckpointWriter::write_own_files(const std::string& directory, cons
     write_side_file(files_, directory, kConfigName, options_.config_text, report);
     if (options_.tokenizer_path.empty()) return;
     const std::filesystem::path tokenizer(options_.tokenizer_path);
-    write_side_file(files_, directory, kTokenizerName, read_text_file(tokenizer, kMaxTokenizerBytes), report);
-    for (const auto* name : kTokenizerSideFiles) {
-      const auto path = tokenizer.parent_path() / name;
-      if (!std::filesystem::exists(path)) continue;
+    const auto copy_if_there = [&](const std::filesystem::path& path, const char* name) {
+      if (!std::filesystem::exists(path)) return;
       write_side_file(files_, directory, name, read_text_file(path, kMaxTokenizerBytes), report);
-    }
+    };
+    copy_if_there(tokenizer, kTokenizerName);
+    for (const auto* name : kTokenizerSideFiles) copy_if_there(tokenizer.parent_path() / name, name);
   });
   return print_report(report);
 }

@@ -31,7 +31,7 @@ struct CheckpointWriterOptions {
   int64_t most_recent_k = 3;  ///< how many stay
   CheckpointLayout layout;
   std::string config_text;     ///< kept as config.yaml, for people and tools
-  std::string tokenizer_path;  ///< copied with kTokenizerSideFiles beside it; empty: none
+  std::string tokenizer_path;  ///< copied, and kTokenizerSideFiles beside it, if they are there; empty: none
 };
 
 class CheckpointWriter {

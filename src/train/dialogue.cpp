@@ -1,16 +1,19 @@
 #include "train/dialogue.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "data/text_stream.h"
 
 namespace granule {
 
 Dialogue::Dialogue(const Transformer& model, Communicator& ranks, const Tokenizer& tokenizer,
                    const ChatTemplate& chat, const DialogueConfig& config)
-    : ranks_(ranks),
+    : model_(model),
+      ranks_(ranks),
       tokenizer_(tokenizer),
       chat_(chat),
       config_(config),
@@ -21,15 +24,18 @@ Dialogue::Dialogue(const Transformer& model, Communicator& ranks, const Tokenize
 
 void Dialogue::forget() {
   turns_.clear();
+  outgrown_ = false;
   if (!config_.system.empty()) turns_.push_back({Role::kSystem, config_.system});
 }
 
 std::vector<int64_t> Dialogue::fitting_prompt() {
   const size_t first = config_.system.empty() ? 0 : 1;
+  const int64_t room = std::min(config_.sampling.max_tokens, config_.max_length / 2);
   for (;;) {
     auto prompt = chat_.prompt(turns_);
+    check_ids(prompt, model_.config().vocab_size, tokenizer_);
     const auto size = static_cast<int64_t>(prompt.size());
-    const bool has_room = size + config_.sampling.max_tokens <= config_.max_length;
+    const bool has_room = size + room <= config_.max_length;
     const bool is_last = turns_.size() == first + 1;
     if (has_room || (is_last && size < config_.max_length)) return prompt;
     if (is_last) {
@@ -52,6 +58,11 @@ std::string Dialogue::answer(const std::string& said, const std::function<bool(s
   } catch (const std::invalid_argument&) {
     turns_ = before;
     throw;
+  }
+  if (turns_.size() <= before.size() && !std::exchange(outgrown_, true)) {
+    log_info(join_text(
+        "the conversation has outgrown the ", config_.max_length,
+        " tokens that the model reads at once, its answer included: the oldest turns are left out"));
   }
   TextStream stream(tokenizer_);
   std::string text;

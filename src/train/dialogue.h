@@ -26,9 +26,10 @@ class Dialogue {
            const ChatTemplate& chat, const DialogueConfig& config);
 
   /// The answer to what the user says; on rank 0 `on_text` hears it as it comes and ends it by answering
-  /// false. Only the newest turns that leave room for a whole answer are read, the user's last one always.
-  /// Throws std::invalid_argument if that one alone is too long; then nothing was said. All ranks say the
-  /// same and get the same. Collective.
+  /// false. Only the newest turns are read that leave room for a whole answer or, if that may be longer, for
+  /// half of what the model reads at once; the user's last one always. The log says so when the first are
+  /// left out. Throws std::invalid_argument if the last one alone is too long; then nothing was said.
+  /// ConfigError for ids that the model lacks. All ranks say the same and get the same. Collective.
   std::string answer(const std::string& said, const std::function<bool(std::string_view)>& on_text);
 
   /// All that was said but for the system turn.
@@ -38,12 +39,14 @@ class Dialogue {
  private:
   std::vector<int64_t> fitting_prompt();
 
+  const Transformer& model_;
   Communicator& ranks_;
   const Tokenizer& tokenizer_;
   const ChatTemplate& chat_;
   DialogueConfig config_;
   TextGenerator generator_;
   Conversation turns_;
+  bool outgrown_ = false;  // and the log has said so
 };
 
 }  // namespace granule

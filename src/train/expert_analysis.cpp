@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <set>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -67,9 +68,14 @@ class Analyst {
 
 void change_routing(Analyst& analyst, const ModelConfig& model, ExpertAnalysis& analysis) {
   const auto& router = model.router;
+  // Of few experts several shares are the same number, or none.
+  std::set<int64_t> numbers;
   for (int64_t sixteenths = 1; sixteenths <= kSixteenths; ++sixteenths) {
-    const auto num_disabled =
-        std::llround(static_cast<double>(router.n_routed_experts) * static_cast<double>(sixteenths) / 16);
+    numbers.insert(
+        std::llround(static_cast<double>(router.n_routed_experts) * static_cast<double>(sixteenths) / 16));
+  }
+  numbers.erase(0);
+  for (const int64_t num_disabled : numbers) {
     auto result =
         analyst.changed({.num_disabled = num_disabled}, join_text(num_disabled, " top experts disabled"));
     if (result) analysis.disabled.push_back(std::move(*result));

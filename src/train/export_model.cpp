@@ -40,18 +40,17 @@ std::optional<int64_t> read_id(const JsonField& config, const char* key) {
 }
 
 // As the model's own generation_config.json says, else as the tokenizer does.
-TextEnds find_text_ends(const std::string& tokenizer_path) {
-  if (tokenizer_path.empty()) return {};
+TextEnds find_text_ends(const TrainedRun& run) {
   TextEnds ends;
-  const auto path = fs::path(tokenizer_path).replace_filename(kGenerationConfig).string();
+  const auto path = run.checkpoint + "/" + kGenerationConfig;
   if (fs::exists(path)) {
     const auto document = read_strict_json(path, kMaxGenerationConfigBytes);
     const JsonField config(path, document);
     ends = {read_id(config, "bos_token_id"), read_id(config, "eos_token_id")};
   }
-  if (ends.end) return ends;
+  if (ends.end || run.tokenizer.empty()) return ends;
   try {
-    const Tokenizer tokenizer(tokenizer_path);
+    const Tokenizer tokenizer(run.tokenizer);
     const auto& prefix = tokenizer.text_prefix();
     if (!ends.begin && prefix.size() == 1) ends.begin = prefix.front();
     ends.end = tokenizer.end_of_document();
@@ -82,7 +81,7 @@ void write_generation_config(const std::string& directory, const TextEnds& ends)
 std::string export_model(const TrainedRun& run, const ExportOptions& options, Communicator& world) {
   const auto& config = run.config;
   const auto& architecture = choose_architecture(options.model_type, config.model);
-  const auto ends = world.rank() == 0 ? find_text_ends(run.tokenizer) : TextEnds();
+  const auto ends = world.rank() == 0 ? find_text_ends(run) : TextEnds();
   const auto& precision = options.precision.empty() ? config.train.precision : options.precision;
   const HuggingFaceWriter writer(architecture, config.model, *run.parameters,
                                  {.dtype = precision == "bf16" ? "BF16" : "F32",
@@ -93,7 +92,7 @@ std::string export_model(const TrainedRun& run, const ExportOptions& options, Co
   std::optional<ExportDirectory> directory;
   if (world.rank() == 0) {
     directory.emplace(options.directory, files_of_export(writer));
-    if (!run.tokenizer.empty()) keep_tokenizer(run.tokenizer, options.directory);
+    keep_tokenizer(tokenizer_path(run.checkpoint), options.directory);
     write_generation_config(options.directory, ends);
   }
   world.barrier();

@@ -1,5 +1,6 @@
 #include "train/import_model.h"
 
+#include <filesystem>
 #include <memory>
 
 #include "base/file.h"
@@ -10,6 +11,20 @@
 #include "train/run_directory.h"
 
 namespace granule {
+
+namespace {
+
+// One of the same text is what an import left that did not finish.
+void write_config(const std::string& run_dir, const std::string& text) {
+  constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 24;
+  const auto path = config_path(run_dir);
+  if (std::filesystem::exists(path) && read_text_file(path, kMaxConfigBytes) != text) {
+    throw InputError(path, "is the config of another run; give another run directory");
+  }
+  write_text_file_durably(path, text);
+}
+
+}  // namespace
 
 RunConfig imported_config(const HuggingFaceDirectory& directory, const std::string& run_dir) {
   RunConfig config;
@@ -27,11 +42,9 @@ void import_model(const std::string& path, const std::string& run_dir, Communica
   std::unique_ptr<RunDirectory> lock;
   if (world.rank() == 0) {
     lock = std::make_unique<RunDirectory>(run_dir);
-    if (!list_checkpoints(checkpoints_path(run_dir)).empty()) {
-      throw InputError(run_dir, "has checkpoints already; give another run directory");
-    }
-    write_text_file_durably(config_path(run_dir), config_text);
-    keep_tokenizer(path + "/" + kTokenizerName, run_dir);
+    if (has_begun(run_dir)) throw InputError(run_dir, "has checkpoints already; give another run directory");
+    write_config(run_dir, config_text);
+    keep_tokenizer(tokenizer_path(path), run_dir);
     if (existing_tokenizer(run_dir).empty())
       log_warning(path + " has no tokenizer.json; the run has no tokenizer");
   }
@@ -39,7 +52,7 @@ void import_model(const std::string& path, const std::string& run_dir, Communica
   CheckpointWriter writer({.directory = checkpoints_path(run_dir),
                            .layout = {.data = world.size()},
                            .config_text = config_text,
-                           .tokenizer_path = existing_tokenizer(run_dir)},
+                           .tokenizer_path = tokenizer_path(run_dir)},
                           world);
   writer.save_values(directory, describe_parameters(config.model, config.train.dtype()));
 }

@@ -15,9 +15,9 @@ namespace granule {
 RunConfig imported_config(const HuggingFaceDirectory& directory, const std::string& run_dir);
 
 /// Writes `run_dir`, which `train`, `eval` and `generate` accept: config.yaml, a checkpoint with values and
-/// without moments, tokenizer.json with kTokenizerSideFiles. Each rank writes a part of the values, a few
-/// megabytes at a time. Collective. Throws InputError for a model that Granule cannot represent, and for a
-/// run that has checkpoints already; CheckpointError.
+/// without moments, tokenizer.json and kTokenizerSideFiles, those that there are. Each rank writes a part of
+/// the values, a few megabytes at a time. Collective. Throws InputError for a model that Granule cannot
+/// represent, and for a directory with checkpoints or another config; CheckpointError.
 void import_model(const std::string& directory, const std::string& run_dir, Communicator& world);
 
 }  // namespace granule

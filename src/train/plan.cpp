@@ -28,7 +28,7 @@ RunConfig load_config_to_plan(const std::string& path, const std::vector<std::st
     read.model.check();
     read.lora.check();
     read.optimizer.check();
-    read.scheduler.check(read.train.train_iters);
+    if (read.train.num_train_epochs == 0) read.scheduler.check(read.train.train_iters);
   });
   return config;
 }

@@ -18,6 +18,9 @@ struct Plan {
 
   /// Whether the layout exists, memory aside: memory, traffic, step and run are filled.
   bool is_laid_out() const { return memory.total() > 0; }
+  /// Epochs have as many steps as the data, which are not looked at: what `run` says of its whole length
+  /// means nothing then.
+  bool knows_steps() const { return config.train.num_train_epochs == 0; }
   double tokens_per_step() const {
     return static_cast<double>(config.train.global_batch_size * config.train.seq_length);
   }

@@ -13,6 +13,9 @@ Json parameters_json(const ModelCost& cost) {
   return {{"embedding", size.embedding}, {"head", size.head},
           {"attention", size.attention}, {"dense", size.dense},
           {"shared", size.shared},       {"routed", size.routed},
+          {"routed_activated", size.routed_activated},
+          {"adapters", size.adapters + size.routed_adapters},
+          {"adapters_activated", size.adapters_activated},
           {"router", size.router},       {"norm", size.norm},
           {"total", size.total()},       {"activated", size.activated()},
           {"trained", size.trained()},
@@ -22,6 +25,7 @@ Json parameters_json(const ModelCost& cost) {
 Json layout_json(const PlanLayout& layout) {
   return {{"ranks", layout.ranks},
           {"pipeline", layout.pipeline},
+          {"data", layout.divides() ? Json(layout.data()) : Json(nullptr)},
           {"expert", layout.expert},
           {"micro_batch_size", layout.micro_batch_size},
           {"recompute", layout.recompute}};
@@ -42,15 +46,17 @@ Json step_json(const Plan& plan) {
           {"bubble_seconds", plan.step.bubble},
           {"all_to_all_bytes", plan.traffic.all_to_all},
           {"data_parallel_bytes", plan.traffic.data_parallel},
-          {"pipeline_bytes", plan.traffic.pipeline}};
+          {"pipeline_bytes", plan.traffic.pipeline},
+          {"once_per_rank", plan.traffic.once_per_rank}};
 }
 
 Json run_json(const Plan& plan) {
   const auto& run = plan.run;
-  return {{"tokens", plan.tokens_per_step() * static_cast<double>(plan.config.train.train_iters)},
-          {"seconds", run.seconds},
-          {"rank_hours", run.rank_hours},
-          {"checkpoint_bytes", checkpoint_bytes(plan.cost.size)},
+  const auto of_whole = [&](double value) { return plan.knows_steps() ? Json(value) : Json(nullptr); };
+  return {{"tokens", of_whole(plan.tokens_per_step() * static_cast<double>(plan.config.train.train_iters))},
+          {"seconds", of_whole(run.seconds)},
+          {"rank_hours", of_whole(run.rank_hours)},
+          {"checkpoint_bytes", checkpoint_bytes(plan.cost.size, plan.config.optimizer)},
           {"save_seconds", run.failures.save_stall},
           {"seconds_between_failures", run.failures.between_failures},
           {"save_interval_seconds", run.save_interval},

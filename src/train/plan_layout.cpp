@@ -25,6 +25,9 @@ std::string layout_fault(const RunConfig& config, const PlanLayout& layout) {
     return join_text(layout.expert, " expert ranks do not divide the ", layout.replicas(),
                      " ranks of a stage");
   }
+  if (const int64_t data = config.parallel.data; data > 0 && data != layout.data()) {
+    return join_text("parallel.data = ", data, ", but ", layout.ranks, " ranks leave ", layout.data());
+  }
   if (layout.expert > 1 && experts == 0) return "expert ranks without routed experts";
   if (experts % layout.expert != 0) {
     return join_text(layout.expert, " expert ranks do not divide ", experts, " routed experts");

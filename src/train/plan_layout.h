@@ -20,6 +20,8 @@ struct PlanLayout {
   int64_t replicas() const { return ranks / pipeline; }
   /// Ranks that hold the same experts.
   int64_t data() const { return replicas() / expert; }
+  /// Whether every rank has its place.
+  bool divides() const { return data() * expert * pipeline == ranks; }
 };
 
 /// What the config asks for, on `ranks` ranks (0: the product of section `parallel`).

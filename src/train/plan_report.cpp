@@ -1,6 +1,7 @@
 #include "train/plan_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iomanip>
 #include <sstream>
 
@@ -13,9 +14,12 @@ namespace {
 constexpr double kGib = 1024.0 * 1024 * 1024;
 constexpr char kPlanOnly[] = "pipeline > 1 is a plan only: granule train runs one stage (--pipeline 1)\n";
 
-std::string fixed(double value, int digits) {
+// With so many decimals, and more where they would show less than two digits of a small value.
+std::string fixed(double value, int decimals) {
+  if (std::isnormal(value))
+    decimals = std::max(decimals, 1 - static_cast<int>(std::floor(std::log10(std::abs(value)))));
   std::ostringstream text;
-  text << std::fixed << std::setprecision(digits) << value;
+  text << std::fixed << std::setprecision(decimals) << value;
   return text.str();
 }
 
@@ -36,6 +40,13 @@ std::string gigabytes(double bytes) {
 }
 std::string seconds(double value) {
   return fixed(value, value < 10 ? 3 : 1) + " s";
+}
+
+std::string days(double seconds) {
+  return seconds < 86400 ? short_duration(seconds) : fixed(seconds / 86400, 2) + " days";
+}
+std::string hours(double value) {
+  return value < 10 ? fixed(value, 2) : short_count(value);
 }
 
 // Rows of texts in columns: the first to the left, all others to the right.
@@ -68,9 +79,7 @@ class Table {
 };
 
 std::string describe(const PlanLayout& layout) {
-  // A layout that cannot be need not divide.
-  const auto data =
-      layout.data() * layout.expert * layout.pipeline == layout.ranks ? join_text(layout.data()) : "?";
+  const auto data = layout.divides() ? join_text(layout.data()) : "?";
   return join_text("pipeline ", layout.pipeline, " x data ", data, " x expert ", layout.expert,
                    ", micro-batch ", layout.micro_batch_size, layout.recompute ? ", recomputed" : "");
 }
@@ -142,13 +151,20 @@ std::string step_as_text(const Plan& plan) {
 
 std::string run_as_text(const Plan& plan) {
   const auto& run = plan.run;
-  const double tokens = plan.tokens_per_step() * static_cast<double>(plan.config.train.train_iters);
   std::ostringstream out;
-  out << "the run: " << grouped(plan.config.train.train_iters) << " steps of "
-      << short_count(plan.tokens_per_step()) << " tokens = " << short_count(tokens) << "\n";
-  out << "  " << fixed(run.seconds / 86400, 2) << " days, " << short_count(run.rank_hours) << " rank-hours, "
-      << short_count(run.rank_hours / tokens * 1e12) << " for 1T tokens\n";
-  out << "  checkpoint " << gigabytes(checkpoint_bytes(plan.cost.size)) << ", "
+  if (!plan.knows_steps()) {
+    out << "the run: " << plan.config.train.num_train_epochs
+        << " epochs; how many steps they have is known when the data are read\n";
+  } else if (run.best_goodput <= 0) {
+    out << "the run never ends: failures come faster than it can save and start again\n";
+  } else {
+    const double tokens = plan.tokens_per_step() * static_cast<double>(plan.config.train.train_iters);
+    out << "the run: " << grouped(plan.config.train.train_iters) << " steps of "
+        << short_count(plan.tokens_per_step()) << " tokens = " << short_count(tokens) << "\n";
+    out << "  " << days(run.seconds) << ", " << hours(run.rank_hours) << " rank-hours, "
+        << hours(run.rank_hours / tokens * 1e12) << " for 1T tokens\n";
+  }
+  out << "  checkpoint " << gigabytes(checkpoint_bytes(plan.cost.size, plan.config.optimizer)) << ", "
       << seconds(run.failures.save_stall) << " to write\n";
   out << "  a failure every " << short_duration(run.failures.between_failures) << ": goodput "
       << fixed(100 * run.best_goodput, 2) << " % saving every " << short_duration(run.best_save_interval);
@@ -183,8 +199,9 @@ std::string comparison_as_text(const std::vector<NamedPlan>& plans) {
     table.add({name, billions(cost.size.total()), billions(cost.size.activated()), billions(cost.experts()),
                billions(cost.experts_activated()), join_text(plan.config.train.seq_length),
                fixed(cost.flops.paper_nominal / 1e12, 1), fixed(cost.flops.paper_real / 1e12, 1),
-               fixed(cost.flops.causal / 1e12, 1), fixed(sequences * cost.flops.causal / 1e21, 2),
-               gigabytes(checkpoint_bytes(cost.size))});
+               fixed(cost.flops.causal / 1e12, 1),
+               plan.knows_steps() ? fixed(sequences * cost.flops.causal / 1e21, 2) : "?",
+               gigabytes(checkpoint_bytes(cost.size, plan.config.optimizer))});
   }
   return table.text();
 }

@@ -16,15 +16,22 @@ auto RequestList::checked(const Make& make) const {
   }
 }
 
+void RequestList::take(LikelihoodRequest request) {
+  const int64_t vocab_size = examinee_.model.config().vocab_size;
+  check_ids(request.context, vocab_size, examinee_.tokenizer);
+  check_ids(request.continuation, vocab_size, examinee_.tokenizer);
+  requests_.push_back(std::move(request));
+}
+
 void RequestList::add(std::string_view context, std::string_view continuation) {
-  requests_.push_back(checked(
+  take(checked(
       [&] { return request_for(examinee_.tokenizer, context, continuation, examinee_.limits.max_length); }));
 }
 
 void RequestList::add_rolling(std::string_view text) {
   auto windows =
       checked([&] { return rolling_requests(examinee_.tokenizer, text, examinee_.limits.max_length); });
-  for (auto& window : windows) requests_.push_back(std::move(window));
+  for (auto& window : windows) take(std::move(window));
 }
 
 int64_t RequestList::num_scored() const {

@@ -17,7 +17,7 @@ class RequestList {
 
   /// What is added from now on belongs to the next example.
   void begin_example() { first_request_.push_back(requests_.size()); }
-  /// See request_for; throws InputError naming file and example.
+  /// See request_for; throws InputError naming file and example, ConfigError for ids that the model lacks.
   void add(std::string_view context, std::string_view continuation);
   /// See rolling_requests.
   void add_rolling(std::string_view text);
@@ -31,6 +31,7 @@ class RequestList {
   /// Runs `make` and says which example it failed for.
   template <class Make>
   auto checked(const Make& make) const;
+  void take(LikelihoodRequest request);
 
   const Examinee& examinee_;
   std::string path_;

@@ -61,15 +61,17 @@ void RunConfig::check_model(int64_t num_ranks) const {
 
 void RunConfig::adopt_tokenizer() {
   const bool has_chats = data.trains_on_chats() || data.validates_on_chats();
-  if (has_chats && data.tokenizer.empty() && !checkpoint.load.empty()) {
+  if (!has_chats || !data.tokenizer.empty()) return;
+  if (has_begun(run_dir)) data.tokenizer = existing_tokenizer(run_dir);
+  if (data.tokenizer.empty() && !checkpoint.load.empty())
     data.tokenizer = existing_tokenizer(checkpoint.load);
-  }
 }
 
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config, [&](const RunConfig& read) { read.check(num_ranks); });
   config.adopt_tokenizer();
+  check_same_tokenizer(config.data.tokenizer_path(), config.run_dir);
   return config;
 }
 

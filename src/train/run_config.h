@@ -37,8 +37,8 @@ struct TrainConfig {
     field("train_iters", train_iters, {.min = 0}, "steps of the whole run, unless num_train_epochs is above 0");
     field("num_train_epochs", num_train_epochs, {.min = 0},
           "times that all conversations of data.train are read; above 0 it decides how many steps the run has");
-    field("global_batch_size", global_batch_size, {.min = 1}, "sequences a step, over all ranks");
-    field("micro_batch_size", micro_batch_size, {.min = 1}, "sequences a rank runs at once; the rest is accumulated");
+    field("global_batch_size", global_batch_size, {.min = 1, .max = 1 << 30}, "sequences a step, over all ranks");
+    field("micro_batch_size", micro_batch_size, {.min = 1, .max = 1 << 30}, "sequences a rank runs at once; the rest is accumulated");
     field("seq_length", seq_length, {.min = 1, .max = 1 << 24}, "S, tokens of a sequence");
     field("device", device, {.choices = {"cpu", "cuda"}},
           "where the model computes; cuda: the ranks of a machine take its GPUs in turn");
@@ -105,7 +105,8 @@ struct RunConfig {
   void check(int64_t num_ranks) const;
   /// Of these, what a job that only runs the model needs.
   void check_model(int64_t num_ranks) const;
-  /// Conversations are read with the tokenizer of the model that the run starts from, unless the config names one.
+  /// Conversations are read with the tokenizer of the run itself if it has begun, else of the model that it
+  /// starts from, unless the config names one.
   void adopt_tokenizer();
 };
 

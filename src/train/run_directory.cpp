@@ -8,6 +8,21 @@
 
 namespace granule {
 
+namespace {
+
+constexpr uint64_t kMaxTokenizerBytes = uint64_t{1} << 30;
+
+void copy_if_there(const std::string& from, const std::string& to) {
+  if (std::filesystem::exists(from)) write_text_file_durably(to, read_text_file(from, kMaxTokenizerBytes));
+}
+
+// The one that a run has begun with; empty if it has not, or without any.
+std::string own_tokenizer(const std::string& run_dir) {
+  return has_begun(run_dir) ? existing_tokenizer(run_dir) : "";
+}
+
+}  // namespace
+
 RunDirectory::RunDirectory(const std::string& path) {
   make_directories(path);
   lock_.emplace(path + "/lock",
@@ -22,20 +37,31 @@ std::string absolute_path(const std::string& path) {
 
 std::string config_path(const std::string& run_dir) { return run_dir + "/config.yaml"; }
 std::string checkpoints_path(const std::string& run_dir) { return run_dir + "/checkpoints"; }
+std::string tokenizer_path(const std::string& run_dir) { return run_dir + "/" + kTokenizerName; }
+
+bool has_begun(const std::string& run_dir) {
+  return !list_checkpoints(checkpoints_path(run_dir)).empty();
+}
 
 std::string existing_tokenizer(const std::string& directory) {
-  const auto path = directory + "/" + kTokenizerName;
+  const auto path = tokenizer_path(directory);
   return std::filesystem::exists(path) ? path : "";
+}
+
+void check_same_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
+  const auto own = own_tokenizer(run_dir);
+  if (own.empty() || !std::filesystem::exists(tokenizer)) return;
+  if (read_text_file(tokenizer, kMaxTokenizerBytes) == read_text_file(own, kMaxTokenizerBytes)) return;
+  throw ConfigError("data.tokenizer", tokenizer, "is another than ", own,
+                    ", which the run has begun with; set it to that one, or give another run_dir");
 }
 
 void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
   namespace fs = std::filesystem;
-  constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
-  if (!fs::exists(tokenizer)) return;
-  write_text_file_durably(run_dir + "/" + kTokenizerName, read_text_file(tokenizer, kMaxBytes));
+  if (tokenizer.empty() || !own_tokenizer(run_dir).empty()) return;
+  copy_if_there(tokenizer, tokenizer_path(run_dir));
   for (const auto* name : kTokenizerSideFiles) {
-    const auto path = fs::path(tokenizer).replace_filename(name);
-    if (fs::exists(path)) write_text_file_durably(run_dir + "/" + name, read_text_file(path.string(), kMaxBytes));
+    copy_if_there(fs::path(tokenizer).replace_filename(name), run_dir + "/" + name);
   }
 }
 

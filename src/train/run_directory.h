@@ -24,10 +24,16 @@ std::string absolute_path(const std::string& path);
 /// Paths inside a run directory.
 std::string config_path(const std::string& run_dir);
 std::string checkpoints_path(const std::string& run_dir);
+std::string tokenizer_path(const std::string& run_dir);
+/// Whether it holds checkpoints.
+bool has_begun(const std::string& run_dir);
 /// The tokenizer.json of a run or checkpoint directory; empty if it has none.
 std::string existing_tokenizer(const std::string& directory);
 
-/// Copies a tokenizer.json, and kTokenizerSideFiles beside it, into the run; nothing if there is none.
+/// Throws ConfigError if the run has begun with another tokenizer.json than this.
+void check_same_tokenizer(const std::string& tokenizer, const std::string& run_dir);
+/// Copies a tokenizer.json and kTokenizerSideFiles beside it, those that there are, into the run; one that
+/// has begun keeps what it has.
 void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir);
 
 }  // namespace granule

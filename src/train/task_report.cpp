@@ -1,6 +1,7 @@
 #include "train/task_report.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "base/check.h"
 
@@ -9,8 +10,8 @@ namespace granule {
 void add_mean(nlohmann::ordered_json& metrics, const std::string& name, const std::vector<double>& values) {
   CHECK(!values.empty(), name);
   const auto count = static_cast<double>(values.size());
-  double mean = 0, squares = 0;
-  for (const double value : values) mean += value / count;
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / count;
+  double squares = 0;
   for (const double value : values) squares += (value - mean) * (value - mean);
   metrics[name] = mean;
   auto& error = metrics[name + "_stderr"];

@@ -208,6 +208,50 @@ TEST_F(TokenizerTest, BeginsATextAsTheConfigBesideSays) {
             std::string::npos);
 }
 
+// A prompt's ids with a template of <s> before and </s> behind a text.
+TEST_F(TokenizerTest, APromptHasWhatBeginsATextOnceAndNotWhatEndsIt) {
+  auto file = small_tokenizer();
+  file["added_tokens"].push_back({{"id", 260}, {"content", "<s>"}, {"special", true}});
+  file["added_tokens"].push_back({{"id", 261}, {"content", "</s>"}, {"special", true}});
+  const json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const json begin = {{"SpecialToken", {{"id", "<s>"}, {"type_id", 0}}}};
+  const json end = {{"SpecialToken", {{"id", "</s>"}, {"type_id", 0}}}};
+  file["post_processor"] = {{"type", "TemplateProcessing"},
+                            {"single", {begin, text, end}},
+                            {"special_tokens", {{"<s>", {{"ids", {260}}}}, {"</s>", {{"ids", {261}}}}}}};
+  auto tokenizer = open(file);
+  ASSERT_EQ(tokenizer.encode("y", {.with_template = true}), (std::vector<int64_t>{260, 'y', 261}));
+  EXPECT_EQ(tokenizer.encode_prompt("y"), (std::vector<int64_t>{260, 'y'}));
+  EXPECT_EQ(tokenizer.encode_prompt("<s>y"), (std::vector<int64_t>{260, 'y'}));
+  EXPECT_EQ(tokenizer.encode_prompt(""), (std::vector<int64_t>{260}));
+}
+
+TEST_F(TokenizerTest, AnEmptyPromptIsTheTokenThatBeginsATextElseTheOneThatEndsIt) {
+  auto file = small_tokenizer();
+  EXPECT_EQ(open(file).encode_prompt("y"), (std::vector<int64_t>{'y'}));
+  EXPECT_EQ(open(file).encode_prompt(""), (std::vector<int64_t>{259}));
+  file["added_tokens"].push_back({{"id", 260}, {"content", "<s>"}, {"special", true}});
+  directory_.write_bytes("tokenizer_config.json", R"({"bos_token": "<s>"})");
+  EXPECT_EQ(open(file).encode_prompt("y"), (std::vector<int64_t>{'y'}));
+  EXPECT_EQ(open(file).encode_prompt(""), (std::vector<int64_t>{260}));
+  file["added_tokens"] = json::array();
+  directory_.write_bytes("tokenizer_config.json", "{}");
+  EXPECT_TRUE(open(file).encode_prompt("").empty());
+}
+
+TEST_F(TokenizerTest, IdsThatAModelLacksAreRefused) {
+  const auto tokenizer = open(small_tokenizer());
+  EXPECT_NO_THROW(check_ids({}, 1, tokenizer));
+  EXPECT_NO_THROW(check_ids({3, 257}, 258, tokenizer));
+  try {
+    check_ids({3, 257, 4}, 257, tokenizer);
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    EXPECT_EQ(error.what(),
+              "model.vocab_size = 257 is too small for the token id 257 of " + tokenizer.path());
+  }
+}
+
 TEST_F(TokenizerTest, RefusesTextWithAByteThatTheVocabularyLacks) {
   auto file = small_tokenizer();
   file["model"]["vocab"].erase("z");

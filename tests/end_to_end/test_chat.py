@@ -35,7 +35,7 @@ def tokenizer(trained):
 
 def continuation(twin, tokenizer, text, count):
     """Greedy search of transformers, alone and without a cache."""
-    ids = tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+    ids = tokenizer(text, return_tensors="pt").input_ids
     with torch.no_grad():
         answer = twin.generate(ids, max_new_tokens=count, do_sample=False, use_cache=False,
                                eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id)
@@ -98,6 +98,12 @@ def test_a_template_is_chosen_by_name_and_checked(trained):
     assert "deepseek" in jobs.run("chat", trained, "--template", "nonesuch", ranks=None, code=2, stdin="x\n").stderr
     assert "<|im_" in jobs.run("chat", trained, "--template", "chatml", ranks=None, code=3, stdin="x\n").stderr
     assert "top-p" in jobs.run("chat", trained, "--top-p", 0, ranks=None, code=2, stdin="x\n").stderr
+    assert "not in range" in jobs.run("chat", trained, "--max-length", 10 ** 12, ranks=None, code=2, stdin="x\n").stderr
+
+
+def test_that_old_turns_are_left_out_is_said_once(trained):
+    job = jobs.run("chat", trained, "--max-tokens", 40, "--max-length", 128, ranks=2, stdin="What is a router?\n" * 5)
+    assert job.stderr.count("the conversation has outgrown the 128 tokens") == 1
 
 
 def test_a_turn_that_is_too_long_is_not_sent(trained):

@@ -30,3 +30,4 @@ def test_a_wrong_command_line_is_refused():
 
 def test_a_misspelt_command_is_answered_with_the_nearest():
     assert 'did you mean "train"' in jobs.run("trian", ranks=None, code=2).stderr
+    assert 'did you mean "checkpoint"' in jobs.run("inspect", "chekpoint", "x", ranks=None, code=2).stderr

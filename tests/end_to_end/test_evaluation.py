@@ -79,6 +79,16 @@ def test_each_file_has_its_own_report_in_words_or_as_json(run, files, tmp_path):
     assert f"acc: {reports[0]['acc']}" in words and f"acc_norm_stderr: {reports[1]['acc_norm_stderr']}" in words
 
 
+def test_overrides_may_stand_behind_the_files(run, files):
+    arguments = ("eval", run, "--task", "match", "--json")
+    before = jobs.run(*arguments, "parallel.expert=2", "--data", files["match"], ranks=2).stdout
+    assert jobs.run(*arguments, "--data", files["match"], "parallel.expert=2", ranks=2).stdout == before
+    config = run / "config.yaml"
+    for command in ((*arguments, "--data", files["match"]), ("analyze", run, "--data", "a=b"),
+                    ("plan", "--compare", config, config)):
+        assert "model.none is no known key" in jobs.run(*command, "model.none=2", ranks=None, code=2).stderr, command
+
+
 def test_what_cannot_be_examined_is_refused_with_its_line(run, tmp_path):
     bad = write_lines(tmp_path / "bad.jsonl", [{"query": "q", "choices": ["a", "b"], "gold": 0}, {"query": "q"}])
     assert f'{bad}:2: field (top) has no "choices"' in jobs.run(
@@ -86,5 +96,10 @@ def test_what_cannot_be_examined_is_refused_with_its_line(run, tmp_path):
     long = write_lines(tmp_path / "long.jsonl", [{"query": "q", "target": "x" * 99}])
     assert "example 1: what is scored has" in jobs.run(
         "eval", run, "--task", "match", "--data", long, "--max-length", 8, ranks=2, code=3).stderr
+    samples = tmp_path / "none" / "samples"
+    assert f"{samples}: cannot create" in jobs.run("eval", run, "--task", "choice", "--data", bad, "--samples", samples,
+                                                   ranks=None, code=1).stderr
+    assert "--samples is for tasks" in jobs.run("eval", run, "--samples", tmp_path / "x", ranks=None, code=2).stderr
+    assert not (tmp_path / "x").exists()
     assert "needs --data" in jobs.run("eval", run, "--task", "match", ranks=None, code=2).stderr
     assert "choice" in jobs.run("eval", run, "--task", "chioce", "--data", bad, ranks=None, code=2).stderr

@@ -252,6 +252,54 @@ def test_a_directory_of_hugging_face_is_tuned_and_given_back(kind, chats, tmp_pa
     assert AutoTokenizer.from_pretrained(tmp_path / "out")(text).input_ids == json.loads(
         jobs.run("inspect", "tokens", run / "tokenizer.json", "--template", ranks=None, stdin=text).stdout)["ids"]
 
+    if kind != "deepseek":  # one token's text is not told from those beside it
+        return
+    # Words go on behind the token that begins a text, as transformers puts it there unless told otherwise.
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
+    ids = tokenizer(text, return_tensors="pt").input_ids
+    assert ids[0, 0] == tokenizer.bos_token_id
+    answer = tuned_model.generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1]:]
+    job = jobs.run("generate", tmp_path / "out", "--prompt", text, "--temperature", 0, "--max-tokens", 8, ranks=None)
+    assert job.stdout == text + tokenizer.decode(answer, skip_special_tokens=True) + "\n"
+
+
+def test_a_run_goes_on_with_its_own_tokenizer(base, chats, tmp_path):
+    """Whatever lies beside the data."""
+    for name in ("train.jsonl", "valid.jsonl"):
+        shutil.copy(chats.parent / name, tmp_path / name)
+    run, foreign = tmp_path / "run", tmp_path / "tokenizer.json"
+    shutil.copytree(base, run)
+    own = (run / "tokenizer.json").read_text()
+    foreign.write_text(own + "\n")
+    arguments = ("train", run / "config.yaml", *SFT, f"run_dir={run}", f"data.train=[{tmp_path}/train.jsonl]",
+                 f"data.valid=[{tmp_path}/valid.jsonl]", "train.train_iters=11")
+    error = jobs.run(*arguments, f"data.tokenizer={foreign}", ranks=None, code=2).stderr
+    assert f"data.tokenizer = {foreign} is another than {run}/tokenizer.json" in error
+    jobs.run(*arguments, ranks=None)
+    assert jobs.newest_checkpoint(run).name == "step-0000011"
+    for directory in (run, jobs.newest_checkpoint(run)):
+        assert (directory / "tokenizer.json").read_text() == own
+
+
+def test_a_model_of_conversations_ends_its_answers_where_their_template_does(tmp_path):
+    write_chats(tmp_path / "train.jsonl", [{"prompt": "Hi", "completion": "Yes"}])
+    write_tokenizer(tmp_path, "deepseek")
+    config = jobs.write_config(tmp_path, tmp_path)
+    run = tmp_path / "run"
+    jobs.run("train", config, *SFT, f"data.train=[{tmp_path}/train.jsonl]", "data.valid=[]", "model.vocab_size=472",
+             "data.chat.template=chatml", "optimizer.lr=1e-2", "train.train_iters=30", "train.global_batch_size=2",
+             "checkpoint.save_interval=0", ranks=None)
+    prompt = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
+    greedy = ("--temperature", 0, "--max-tokens", 20)
+    assert jobs.run("chat", run, *greedy, ranks=None, stdin="Hi\n").stdout == "Yes\n"
+    assert jobs.run("generate", run, "--prompt", prompt, *greedy, ranks=None).stdout == prompt + "Yes\n"
+    lines = tmp_path / "prompts.jsonl"
+    lines.write_text(json.dumps({"prompt": prompt, "query": prompt, "target": "Yes"}) + "\n")
+    assert json.loads(jobs.run("generate", run, "--prompts", lines, *greedy, ranks=None).stdout)["text"] == "Yes"
+    jobs.run("eval", run, "--task", "answer", "--data", lines, "--max-tokens", 20, "--samples", tmp_path / "samples",
+             ranks=None)
+    assert json.loads((tmp_path / "samples").read_text())["answer"] == "Yes"
+
 
 def refused(config, *overrides, code):
     return jobs.run("train", config, *SFT, *overrides, ranks=None, code=code).stderr

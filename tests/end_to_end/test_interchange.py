@@ -237,7 +237,7 @@ def test_a_model_that_granule_trained_is_the_same_in_transformers(run, to, toler
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "out")
     assert config["eos_token_id"] == tokenizer.eos_token_id
     prompt = "The router"
-    ids = tokenizer(prompt, return_tensors="pt", add_special_tokens=False).input_ids
+    ids = tokenizer(prompt, return_tensors="pt").input_ids
     if run == "bf16":
         return
     with torch.no_grad():
@@ -292,6 +292,19 @@ def test_files_beside_the_tokenizer_travel_along(directories, trained, tmp_path)
     assert (config["bos_token_id"], config["eos_token_id"]) == (7, 5)
 
 
+def test_files_beside_the_weights_travel_without_a_tokenizer(directories, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(directories["llama"], source)
+    texts = {"generation_config.json": '{"eos_token_id": 5}', "tokenizer.model": "pieces", "chat_template.jinja": "{}"}
+    for name, text in texts.items():
+        (source / name).write_text(text)
+    jobs.run("import", source, tmp_path / "run", ranks=None)
+    for step, out in ((jobs.newest_checkpoint(tmp_path / "run"), "imported"), (source, "in_place")):
+        jobs.run("export", step, tmp_path / out, ranks=None)
+        assert {name: (tmp_path / out / name).read_text() for name in texts} == texts
+        assert json.loads((tmp_path / out / "config.json").read_text())["eos_token_id"] == 5
+
+
 def fill_the_disk():
     """No file may grow beyond what tokenizers and small tensors take."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -330,6 +343,13 @@ def test_what_cannot_be_is_refused_with_its_reason(trained, runs, directories, t
     (tmp_path / "full" / "note").write_text("mine")
     assert "is not empty" in jobs.run("export", runs["llama"], tmp_path / "full", ranks=None, code=3).stderr
     assert "has checkpoints already" in jobs.run("import", directories["llama"], runs["llama"], ranks=None, code=3).stderr
+    assert "none: there is no such directory" in jobs.run("import", tmp_path / "none", tmp_path / "x", ranks=None,
+                                                          code=3).stderr
+    (tmp_path / "begun").mkdir()
+    (tmp_path / "begun" / "config.yaml").write_text("run_dir: mine\n")
+    assert "is the config of another run" in jobs.run("import", directories["llama"], tmp_path / "begun", ranks=None,
+                                                      code=3).stderr
+    assert (tmp_path / "begun" / "config.yaml").read_text() == "run_dir: mine\n"
 
     shutil.copytree(directories["glm4_moe"], tmp_path / "half")
     config = json.loads((tmp_path / "half" / "config.json").read_text())

@@ -88,9 +88,30 @@ def test_search_lists_fitting_layouts_fastest_first_and_reasons_for_others():
 
 def test_wrong_use_is_refused(tmp_path):
     jobs.run("plan", ranks=None, code=2)
-    jobs.run("plan", paper("deepseekmoe_2b"), "--ranks", "0", ranks=None, code=2)
+    job = jobs.run("plan", paper("deepseekmoe_2b"), "--ranks", "0", ranks=None, code=2)
+    assert "--ranks: 0: must be at least 1\n" in job.stderr
+    for number in ("nan", "inf", "0", "much"):
+        jobs.run("plan", paper("deepseekmoe_2b"), "--memory", number, ranks=None, code=2)
     jobs.run("plan", paper("deepseekmoe_2b"), "model.hidden_sice=1", ranks=None, code=2)
     jobs.run("plan", tmp_path / "none.yaml", ranks=None, code=3)
+
+
+def test_a_layout_that_the_config_contradicts_has_a_fault():
+    said = plan(paper("deepseekmoe_16b"), "--ranks", "64", "parallel.expert=8", "parallel.data=4")
+    assert said["fault"] == "parallel.data = 4, but 64 ranks leave 8"
+    assert "fault" not in plan(paper("deepseekmoe_16b"), "--ranks", "64", "parallel.expert=8", "parallel.data=8")
+
+
+def test_epochs_have_no_length_before_the_data_are_read(tmp_path, data):
+    config = jobs.write_config(tmp_path, data, **{"train_iters: 10": "num_train_epochs: 3"})
+    run = plan(config, "scheduler.lr_warmup_iters=5000")["run"]
+    assert run["tokens"] is None and run["seconds"] is None and run["checkpoint_bytes"] > 0
+    assert "the run: 3 epochs;" in jobs.run("plan", config, ranks=None).stdout
+
+
+def test_small_models_have_numbers_too(tmp_path, data):
+    text = jobs.run("plan", jobs.write_config(tmp_path, data), ranks=None).stdout
+    assert " 0.00 TFLOP" not in text and "0.00 days" not in text and " 0.00\n" not in text
 
 
 def test_plan_counts_the_parameters_that_a_run_has(data, tmp_path):

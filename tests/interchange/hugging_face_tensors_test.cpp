@@ -59,6 +59,11 @@ TEST_F(HuggingFaceTensorsTest, ASingleFileNeedsNoIndex) {
   EXPECT_EQ(values, std::vector<float>({1.0f, -2.5f}));
 }
 
+TEST_F(HuggingFaceTensorsTest, SaysThatThereIsNoDirectory) {
+  EXPECT_EQ(input_error_of([&] { HuggingFaceTensors tensors(path("none")); }),
+            path("none") + ": there is no such directory");
+}
+
 TEST_F(HuggingFaceTensorsTest, RefusesFilesOutsideTheDirectory) {
   for (const std::string name : {"../model.safetensors", "/etc/model.safetensors", "sub/x.safetensors",
                                  ".x.safetensors", "..\\\\x.safetensors", ""}) {

@@ -2,7 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include "data/byte_alphabet.h"
+#include "data/text_stream.h"
+#include "tests/support/chat_files.h"
 #include "tests/support/evaluation_files.h"
+#include "tests/support/naive_generation.h"
 #include "tests/support/small_model.h"
 #include "train/batch_generator.h"
 
@@ -51,6 +55,36 @@ TEST_F(AnswerTask, ReadsWhatTheModelWritesUpToTheStopText) {
   const auto stop = whole.substr(whole.size() / 2, 2);
   examinee_.stops = {"never", stop};
   EXPECT_EQ(run(examinee_, line).samples.at(0)["answer"], whole.substr(0, whole.find(stop)));
+}
+
+// The token that the model writes somewhere in its answer, made a special one: its text is no longer there to
+// find.
+TEST_F(AnswerTask, AStopTextMayBeASpecialToken) {
+  const std::string query = "Q: 3 + 4? A:";
+  auto ids = naive_continuation(model_, tokenizer_.encode(query), examinee_.max_tokens);
+  const int64_t stop = ids.at(3);
+  const auto name = word_of_bytes(std::string(1, static_cast<char>(stop)));
+  auto file = nlohmann::json::parse(byte_tokenizer({"<|endoftext|>"}));
+  file["added_tokens"].push_back({{"id", stop}, {"content", name}, {"special", true}});
+  Tokenizer special(directory_.write_bytes("special.json", file.dump()));
+  ids.erase(std::find(ids.begin(), ids.end(), stop), ids.end());
+
+  const Examinee examinee{model_, alone(), special, examinee_.limits, examinee_.max_tokens, {"never", name}};
+  const auto report = run(examinee, nlohmann::json{{"query", query}, {"target", "7"}}.dump());
+  EXPECT_EQ(report.samples.at(0)["answer"], readable_text(special, ids));
+}
+
+TEST_F(AnswerTask, AQueryMayBeEmptyIfATextHasABeginning) {
+  EXPECT_EQ(run(examinee_, R"({"query": "", "target": "1"})").samples.at(0)["answer"],
+            run(examinee_, R"({"query": "<|endoftext|>", "target": "1"})").samples.at(0)["answer"]);
+}
+
+TEST_F(AnswerTask, RefusesIdsThatTheModelLacks) {
+  auto config = byte_model_config();
+  config.vocab_size = 'q';
+  Transformer small(config, alone(), at::kFloat);
+  const Examinee examinee{small, alone(), tokenizer_, examinee_.limits, examinee_.max_tokens, {}};
+  EXPECT_THROW(run(examinee, R"({"query": "q", "target": "1"})"), ConfigError);
 }
 
 TEST_F(AnswerTask, OfALongQueryTheEndIsRead) {

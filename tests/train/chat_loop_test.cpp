@@ -53,6 +53,7 @@ TEST_F(ChatLoopTest, AnswersEachLineUntilTheEndOfInput) {
 
 TEST_F(ChatLoopTest, ObeysCommands) {
   EXPECT_EQ(chat("/exit\none\n"), "");
+  EXPECT_EQ(chat("/exit \t\none\n"), "");
   EXPECT_NE(chat("/help\n").find("/reset"), std::string::npos);
   EXPECT_EQ(chat("/rest\n"), "no command /rest (did you mean \"/reset\"?)\n");
   EXPECT_EQ(chat(" /exit\n"), answer(" /exit") + "\n");

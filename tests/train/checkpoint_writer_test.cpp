@@ -96,6 +96,19 @@ TEST(CheckpointWriter, CopiesTheTokenizer) {
   EXPECT_EQ(read_text_file(run.path("c/step-0000005/tokenizer.json"), 100), "{\"model\":1}");
 }
 
+TEST(CheckpointWriter, CopiesWhatLiesBesideATokenizerThatIsNotThere) {
+  const TemporaryDirectory run;
+  write_text_file_durably(run.path("tokenizer.model"), "pieces");
+  run_layout(1, 1, [&](const LayoutRank& rank) {
+    Optimizer optimizer(coded_parameters(rank, 3), rank.groups, {});
+    CheckpointWriter writer({.directory = run.path("c"), .tokenizer_path = run.path("tokenizer.json")},
+                            rank.groups.world);
+    writer.save({.step = 5}, optimizer);
+  });
+  EXPECT_EQ(names_in(run.path("c/step-0000005")),
+            (Names{"config.yaml", "manifest.json", "rank-00000.safetensors", "tokenizer.model"}));
+}
+
 TEST(CheckpointWriter, NeverReplacesACheckpointOfTheSameStep) {
   const TemporaryDirectory run;
   const auto directory = run.path("c");

@@ -76,6 +76,35 @@ TEST_F(DialogueTest, LeavesOutTheOldestTurnsThatDoNotFit) {
   EXPECT_EQ(dialogue.turns()[0].role, Role::kUser);
 }
 
+TEST_F(DialogueTest, KeepsTurnsThoughAnAnswerMayBeAsLongAsAllThatIsRead) {
+  auto dialogue = open(greedy(500, 200));
+  const auto say = [&](const std::string& said) {
+    int pieces = 0;
+    dialogue.answer(said, [&](std::string_view) { return ++pieces < 3; });
+  };
+  testing::internal::CaptureStderr();
+  say("one");
+  say("two");
+  EXPECT_EQ(dialogue.turns().size(), 4u);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  // Half of what is read is kept for the answer; what is left out is said once.
+  testing::internal::CaptureStderr();
+  for (const char* said : {"three", "four", "five", "six"}) say(said);
+  EXPECT_LT(dialogue.turns().size(), 12u);
+  const auto log = testing::internal::GetCapturedStderr();
+  const auto found = log.find("the conversation has outgrown the 200 tokens");
+  EXPECT_NE(found, std::string::npos) << log;
+  EXPECT_EQ(log.find("outgrown", found + 30), std::string::npos) << log;
+}
+
+TEST_F(DialogueTest, RefusesIdsThatTheModelLacks) {
+  auto config = byte_model_config();
+  config.vocab_size = 100;
+  Transformer small(config, alone(), at::kFloat);
+  Dialogue dialogue(small, alone(), tokenizer_, chat_, greedy(8, 90));
+  EXPECT_THROW(dialogue.answer("one", listen), ConfigError);
+}
+
 TEST_F(DialogueTest, RefusesATurnThatIsTooLongAndGoesOnWithoutIt) {
   auto dialogue = open(greedy(8, 60));
   dialogue.answer("short", listen);

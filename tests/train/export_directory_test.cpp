@@ -12,6 +12,7 @@
 #include "tests/support/interchange_models.h"
 #include "tests/support/token_files.h"
 #include "train/export_model.h"
+#include "train/run_directory.h"
 
 namespace granule {
 namespace {
@@ -102,7 +103,8 @@ class ExportTest : public testing::Test {
   void export_with(int reads, uint64_t max_shard_bytes) {
     TrainedRun run;
     run.config.model = interchange_config("llama");
-    run.tokenizer = source_.path("tokenizer.json");
+    run.checkpoint = source_.path();
+    run.tokenizer = existing_tokenizer(run.checkpoint);
     run.parameters = std::make_unique<FailingParameters>(run.config.model, reads);
     run_loopback(1, [&](Communicator& world) {
       export_model(run, {.directory = out_.path(), .model_type = "llama", .max_shard_bytes = max_shard_bytes}, world);
@@ -129,6 +131,18 @@ TEST_F(ExportTest, AFailureAnywhereLeavesAnUnfinishedDirectoryThatTheNextOneRepl
   EXPECT_EQ(names_in(out_.path()), finished);
   EXPECT_NE(input_error_of([&] { export_with(1 << 20, 1 << 30); }).find("is not empty"), std::string::npos);
   EXPECT_EQ(names_in(out_.path()), finished);
+}
+
+TEST_F(ExportTest, WhatLiesBesideATokenizerNeedsNone) {
+  std::filesystem::remove(source_.path("tokenizer.json"));
+  const std::string ends = R"({"bos_token_id": 1, "eos_token_id": [2, 3]})";
+  source_.write_bytes("generation_config.json", ends);
+  source_.write_bytes("tokenizer.model", "pieces");
+  export_with(1 << 20, 1 << 30);
+  EXPECT_EQ(names_in(out_.path()),
+            (Names{kConfigJson, kSingleShard, "generation_config.json", "tokenizer.model"}));
+  EXPECT_EQ(read_bytes(out_.path("generation_config.json")), ends);
+  EXPECT_NE(read_bytes(out_.path(kConfigJson)).find("\"eos_token_id\": 2"), std::string::npos);
 }
 
 TEST_F(ExportTest, AMissingTokenizerIsNoticedBeforeAnyShardIsWritten) {

@@ -20,6 +20,9 @@ TEST(PlanJson, HasTheNumbersOfThePlan) {
   const auto read = json::parse(plan_as_json("16B", plan));
   EXPECT_EQ(read["name"], "16B");
   EXPECT_EQ(read["parameters"]["total"], 16'375'728'128);
+  EXPECT_EQ(read["parameters"]["routed_activated"], 1'401'421'824);
+  EXPECT_EQ(read["layout"]["data"], 8);
+  EXPECT_EQ(read["step"]["once_per_rank"], plan.traffic.once_per_rank);
   EXPECT_EQ(read["sequence_flops"]["paper_nominal"], plan.cost.flops.paper_nominal);
   EXPECT_EQ(read["memory_bytes"]["total"], plan.memory.total());
   EXPECT_EQ(read["step"]["seconds"], plan.step.total());

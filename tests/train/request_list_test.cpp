@@ -47,5 +47,18 @@ TEST_F(RequestListTest, SaysWhichExampleCannotBeScored) {
   EXPECT_NE(error.find("file.jsonl: example 2: what is scored has 21 tokens"), std::string::npos) << error;
 }
 
+TEST_F(RequestListTest, RefusesIdsThatTheModelLacks) {
+  auto config = byte_model_config();
+  config.vocab_size = 'c';
+  Transformer small(config, alone(), at::kFloat);
+  const Examinee examinee{small, alone(), tokenizer_, {.max_length = 8, .batch_size = 3}};
+  RequestList requests(examinee, "file");
+  requests.begin_example();
+  EXPECT_NO_THROW(requests.add("ab", "b"));
+  EXPECT_THROW(requests.add("ab", "c"), ConfigError);
+  EXPECT_THROW(requests.add("ac", "b"), ConfigError);
+  EXPECT_THROW(requests.add_rolling("abc"), ConfigError);
+}
+
 }  // namespace
 }  // namespace granule

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "tests/support/token_files.h"
 
 namespace granule {
@@ -73,6 +75,22 @@ TEST(RunConfig, ConversationsAreReadWithTheTokenizerOfTheModelThatIsLoaded) {
   EXPECT_EQ(adopted("a.jsonl", "", ""), "");
   EXPECT_EQ(adopted("a.jsonl", directory.path("none"), ""), "");
   EXPECT_EQ(adopted("tokens", load, ""), "");
+}
+
+TEST(RunConfig, ARunThatHasBegunReadsConversationsWithItsOwnTokenizer) {
+  const DataDirectory load, run;
+  load.write_bytes("tokenizer.json", "{}");
+  run.write_bytes("tokenizer.json", "{}");
+  RunConfig config;
+  config.run_dir = run.path();
+  config.data.train = {"a.jsonl"};
+  config.checkpoint.load = load.path();
+  auto before = config;
+  before.adopt_tokenizer();
+  EXPECT_EQ(before.data.tokenizer, load.path("tokenizer.json"));
+  std::filesystem::create_directories(run.path("checkpoints/step-0000000"));
+  config.adopt_tokenizer();
+  EXPECT_EQ(config.data.tokenizer, run.path("tokenizer.json"));
 }
 
 }  // namespace

@@ -38,5 +38,45 @@ TEST(RunDirectory, KeepsTheTokenizerAndItsSettings) {
   EXPECT_FALSE(std::filesystem::exists(to + "/merges.txt"));
 }
 
+TEST(RunDirectory, KeepsWhatLiesBesideATokenizerThatIsNotThere) {
+  const TemporaryDirectory temporary;
+  const auto from = temporary.path("model"), to = temporary.path("run");
+  std::filesystem::create_directories(from);
+  std::filesystem::create_directories(to);
+  write_text_file_durably(from + "/tokenizer.model", "pieces");
+  keep_tokenizer(from + "/tokenizer.json", to);
+  EXPECT_EQ(existing_tokenizer(to), "");
+  EXPECT_EQ(read_text_file(to + "/tokenizer.model", 100), "pieces");
+  keep_tokenizer("", to);
+}
+
+TEST(RunDirectory, ARunThatHasBegunKeepsItsTokenizer) {
+  const TemporaryDirectory temporary;
+  const auto from = temporary.path("corpus"), to = temporary.path("run");
+  std::filesystem::create_directories(from);
+  std::filesystem::create_directories(to);
+  write_text_file_durably(to + "/tokenizer.json", "{1}");
+  write_text_file_durably(from + "/tokenizer.json", "{2}");
+  keep_tokenizer(from + "/tokenizer.json", to);
+  EXPECT_EQ(read_text_file(to + "/tokenizer.json", 100), "{2}");
+
+  EXPECT_FALSE(has_begun(to));
+  std::filesystem::create_directories(checkpoints_path(to) + "/step-0000000");
+  EXPECT_TRUE(has_begun(to));
+  EXPECT_NO_THROW(check_same_tokenizer("", to));
+  EXPECT_NO_THROW(check_same_tokenizer(from + "/none.json", to));
+  EXPECT_NO_THROW(check_same_tokenizer(from + "/tokenizer.json", to));
+  write_text_file_durably(from + "/tokenizer.json", "{3}");
+  keep_tokenizer(from + "/tokenizer.json", to);
+  EXPECT_EQ(read_text_file(to + "/tokenizer.json", 100), "{2}");
+  try {
+    check_same_tokenizer(from + "/tokenizer.json", to);
+    FAIL() << "no error";
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("is another than " + to + "/tokenizer.json"), std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace granule
