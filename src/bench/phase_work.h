@@ -17,8 +17,9 @@ struct PhaseWork {
 
 /// Of a step over `num_tokens` tokens in sequences of `seq_length`, all ranks together, by the names of the
 /// phases. FLOPs in the convention of training_flops_per_token; what a kernel computes a second time is not
-/// counted.
+/// counted. Bytes of an element of either moment: `moment_bytes`.
 std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const ModelSize& size,
-                                            int64_t num_tokens, int64_t seq_length, bool bf16);
+                                            int64_t num_tokens, int64_t seq_length, bool bf16,
+                                            int64_t moment_bytes);
 
 }  // namespace granule

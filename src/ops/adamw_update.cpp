@@ -3,10 +3,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include <bit>
 #include <cmath>
 
 #include "base/check.h"
+#include "ops/element_types.h"
+#include "ops/kernels.h"
 
 namespace granule {
 
@@ -33,47 +34,28 @@ void update_by_operators(const AdamWStep& step, at::Tensor& master, at::Tensor& 
   if (parameter.defined()) parameter.copy_(master);
 }
 
-// bf16 as its bits: the compiler makes vectors of this, not of c10::BFloat16.
-float widened(uint16_t bits) {
-  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-}
-float widened(float value) {
-  return value;
-}
-void store_rounded(float& place, float value) {
-  place = value;
-}
-// To nearest, ties to even.
-void store_rounded(uint16_t& place, float value) {
-  const auto bits = std::bit_cast<uint32_t>(value);
-  const auto rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-  place = static_cast<uint16_t>(std::isnan(value) ? 0x7fc0 : rounded);
-}
-
-// `Moment` is float, or uint16_t for bf16; `copy` may be null.
-template <class Moment>
-void update(const AdamWStep& step, int64_t n, float* w, Moment* m, Moment* v, const float* gradient,
-            uint16_t* copy) {
+template <class Element>
+void update_by_kernels(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::Tensor& v,
+                       const at::Tensor& gradient, at::Tensor& parameter) {
   const auto t = static_cast<double>(step.update);
-  const auto beta1 = static_cast<float>(step.beta1), beta2 = static_cast<float>(step.beta2);
-  const auto rest1 = static_cast<float>(1 - step.beta1), rest2 = static_cast<float>(1 - step.beta2);
-  const auto correction1 = static_cast<float>(1 / (1 - std::pow(step.beta1, t)));
-  const auto correction2 = static_cast<float>(1 / (1 - std::pow(step.beta2, t)));
-  const auto lr = static_cast<float>(step.lr), eps = static_cast<float>(step.eps);
-  const auto decay = static_cast<float>(step.weight_decay), scale = static_cast<float>(step.gradient_scale);
-  at::parallel_for(0, n, 1 << 14, [&](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) {
-      const float g = gradient[i] * scale;
-      const float new_m = beta1 * widened(m[i]) + rest1 * g;
-      const float new_v = beta2 * widened(v[i]) + rest2 * g * g;
-      w[i] -= lr * (new_m * correction1 / (std::sqrt(new_v * correction2) + eps) + decay * w[i]);
-      store_rounded(m[i], new_m);
-      store_rounded(v[i], new_v);
-    }
-    if (copy == nullptr) return;
-    for (int64_t i = begin; i < end; ++i) store_rounded(copy[i], w[i]);
-  });
+  const AdamWTask<Element> task{.lr = static_cast<float>(step.lr),
+                                .beta1 = static_cast<float>(step.beta1),
+                                .beta2 = static_cast<float>(step.beta2),
+                                .eps = static_cast<float>(step.eps),
+                                .weight_decay = static_cast<float>(step.weight_decay),
+                                .gradient_scale = static_cast<float>(step.gradient_scale),
+                                .rest1 = static_cast<float>(1 - step.beta1),
+                                .rest2 = static_cast<float>(1 - step.beta2),
+                                .correction1 = static_cast<float>(1 / (1 - std::pow(step.beta1, t))),
+                                .correction2 = static_cast<float>(1 / (1 - std::pow(step.beta2, t))),
+                                .master = master.mutable_data_ptr<float>(),
+                                .m = elements<Element>(m),
+                                .v = elements<Element>(v),
+                                .gradient = gradient.const_data_ptr<float>(),
+                                .parameter = parameter.defined() ? elements<Bf16>(parameter) : nullptr};
+  constexpr int64_t kGrain = 1 << 14;
+  at::parallel_for(0, master.numel(), kGrain,
+                   [&](int64_t begin, int64_t end) { kernels<Element>().update_elements(task, begin, end); });
 }
 
 }  // namespace
@@ -88,14 +70,10 @@ void adamw_update(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::
   if (parameter.defined()) check_slice(parameter, n, at::kBFloat16);
   CHECK(step.update >= 1, "update = ", step.update);
   if (!master.is_cpu()) return update_by_operators(step, master, m, v, gradient, parameter);
-  const auto bits = [](at::Tensor& bf16) { return static_cast<uint16_t*>(bf16.mutable_data_ptr()); };
-  auto* w = master.mutable_data_ptr<float>();
-  const auto* g = gradient.const_data_ptr<float>();
-  auto* copy = parameter.defined() ? bits(parameter) : nullptr;
   if (bf16_moments) {
-    update(step, n, w, bits(m), bits(v), g, copy);
+    update_by_kernels<Bf16>(step, master, m, v, gradient, parameter);
   } else {
-    update(step, n, w, m.mutable_data_ptr<float>(), v.mutable_data_ptr<float>(), g, copy);
+    update_by_kernels<float>(step, master, m, v, gradient, parameter);
   }
 }
 

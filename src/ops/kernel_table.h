@@ -1,6 +1,7 @@
 #pragma once
 // The end of each kernels_<set>.cpp: the table of this instruction set's kernels.
 
+#include "ops/adamw_loops.h"
 #include "ops/attention_backward_loops.h"
 #include "ops/attention_loops.h"
 #include "ops/expert_loops.h"
@@ -32,6 +33,7 @@ constexpr Kernels<Element> make_kernels() {
           .normalize = normalize<Element>,
           .normalize_backward = normalize_backward<Element>,
           .turn_heads = turn_heads<Element>,
+          .update_elements = update_elements<Element>,
           .multiply_registers = multiply_registers<Element>};
 }
 

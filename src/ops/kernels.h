@@ -110,6 +110,18 @@ struct RotaryTask {
   Element* y_THd;
 };
 
+/// AdamW over flat slices; Element is that of the moments. See ops/adamw_update.h for the formula.
+template <class Element>
+struct AdamWTask {
+  float lr, beta1, beta2, eps, weight_decay, gradient_scale;
+  float rest1, rest2;              ///< 1 - beta
+  float correction1, correction2;  ///< 1 / (1 - beta^t)
+  float* master;
+  Element *m, *v;
+  const float* gradient;
+  Bf16* parameter;  ///< the rounded copy; null: none
+};
+
 constexpr int64_t kPeakValues = 16;  ///< see Kernels::multiply_registers
 
 template <class Element>
@@ -144,6 +156,9 @@ struct Kernels {
   void (*normalize)(const NormTask<Element>& task, int64_t begin, int64_t end);
   void (*normalize_backward)(const NormTask<Element>& task, int64_t begin, int64_t end, float* grad_weight_D);
   void (*turn_heads)(const RotaryTask<Element>& task, int64_t begin, int64_t end);
+
+  /// Elements [begin, end).
+  void (*update_elements)(const AdamWTask<Element>& task, int64_t begin, int64_t end);
 
   /// The products of the tile from registers alone, as the limit of all the above; returns their
   /// floating-point operations. `values` [2 * kPeakValues] is read and written.

@@ -14,6 +14,10 @@ inline Vec min_of(Vec a, Vec b) {
   return _mm512_min_ps(a, b);
 }
 
+inline Vec root_of(Vec x) {
+  return _mm512_sqrt_ps(x);
+}
+
 inline IntVec widen(HalfVec words) {
   return reinterpret_cast<IntVec>(_mm512_cvtepu16_epi32(reinterpret_cast<__m256i>(words)));
 }

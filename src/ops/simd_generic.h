@@ -12,6 +12,13 @@ inline Vec min_of(Vec a, Vec b) {
   return a < b ? a : b;
 }
 
+inline Vec root_of(Vec x) {
+  Vec root;
+#pragma GCC unroll 8
+  for (int64_t i = 0; i < kWidth; ++i) root[i] = __builtin_sqrtf(x[i]);
+  return root;
+}
+
 inline IntVec widen(HalfVec words) {
   return __builtin_convertvector(words, IntVec);
 }
