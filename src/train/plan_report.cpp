@@ -153,8 +153,9 @@ std::string run_as_text(const Plan& plan) {
   const auto& run = plan.run;
   std::ostringstream out;
   if (!plan.knows_steps()) {
-    out << "the run: " << plan.config.train.num_train_epochs
-        << " epochs; how many steps they have is known when the data are read\n";
+    const int64_t epochs = plan.config.train.num_train_epochs;
+    out << "the run: " << epochs << (epochs == 1 ? " epoch" : " epochs")
+        << "; how many steps that is, the data decide\n";
   } else if (run.best_goodput <= 0) {
     out << "the run never ends: failures come faster than it can save and start again\n";
   } else {

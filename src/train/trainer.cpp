@@ -135,7 +135,8 @@ void Trainer::check_that_it_goes_on(const Checkpoint& checkpoint) const {
   const auto order = [](const RunConfig& config) {
     return std::tuple(config.rng.seed, config.train.seq_length, config.data.train, config.data.weights);
   };
-  if (world_.rank() == 0 && order(config_of(checkpoint.path())) != order(config_)) {
+  const bool has_read = done.consumed_samples > 0;  // nothing of an imported model
+  if (has_read && world_.rank() == 0 && order(config_of(checkpoint.path())) != order(config_)) {
     log_warning(join_text("rng.seed, train.seq_length, data.train or data.weights are not those of ",
                           checkpoint.path(), ": the data come in another order, so that some are read again"));
   }

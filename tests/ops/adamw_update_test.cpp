@@ -6,10 +6,16 @@
 #include <cmath>
 #include <limits>
 
+#include "tests/ops/every_isa.h"
 #include "tests/support/tensor_compare.h"
 
 namespace granule {
 namespace {
+
+class AdamWOnIsa : public testing::TestWithParam<Isa> {
+ private:
+  IsaScope scope_{GetParam()};
+};
 
 struct State {
   at::Tensor master, m, v;
@@ -31,7 +37,7 @@ void naive_adamw(const AdamWStep& step, State& state, const at::Tensor& gradient
   }
 }
 
-TEST(AdamW, SeveralUpdatesEqualTheNaiveLoop) {
+TEST_P(AdamWOnIsa, SeveralUpdatesEqualTheNaiveLoop) {
   for (const int64_t n : {0, 1, 37, 40000}) {
     State state{at::randn({n}), at::zeros({n}), at::zeros({n})};
     State expected{state.master.to(at::kDouble), at::zeros({n}, at::kDouble), at::zeros({n}, at::kDouble)};
@@ -51,7 +57,7 @@ TEST(AdamW, SeveralUpdatesEqualTheNaiveLoop) {
 }
 
 // Each moment is the naive one of an update from the rounded ones before it.
-TEST(AdamW, Bf16MomentsAreTheFp32OnesRounded) {
+TEST_P(AdamWOnIsa, Bf16MomentsAreTheFp32OnesRounded) {
   const int64_t n = 3001;
   const auto start = at::randn({n});
   State state{start.clone(), at::zeros({n}, at::kBFloat16), at::zeros({n}, at::kBFloat16)};
@@ -68,7 +74,7 @@ TEST(AdamW, Bf16MomentsAreTheFp32OnesRounded) {
   }
 }
 
-TEST(AdamW, WhatIsNoNumberStaysNone) {
+TEST_P(AdamWOnIsa, WhatIsNoNumberStaysNone) {
   State state{at::ones({3}), at::zeros({3}, at::kBFloat16), at::zeros({3}, at::kBFloat16)};
   auto copy = at::zeros({3}, at::kBFloat16);
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
@@ -78,7 +84,7 @@ TEST(AdamW, WhatIsNoNumberStaysNone) {
   }
 }
 
-TEST(AdamW, AnElementDoesNotDependOnWhereTheSliceBegins) {
+TEST_P(AdamWOnIsa, AnElementDoesNotDependOnWhereTheSliceBegins) {
   const int64_t n = 5000, cut = 1237;
   const AdamWStep step{.lr = 0.01, .weight_decay = 0.1, .update = 3};
   at::Tensor none;
@@ -93,6 +99,8 @@ TEST(AdamW, AnElementDoesNotDependOnWhereTheSliceBegins) {
   }
   EXPECT_TRUE(parts.master.equal(whole.master) && parts.m.equal(whole.m) && parts.v.equal(whole.v));
 }
+
+INSTANTIATE_TEST_SUITE_P(Isas, AdamWOnIsa, testing::ValuesIn(isas_of_this_cpu()));
 
 }  // namespace
 }  // namespace granule
