@@ -23,6 +23,10 @@ void with_type(const std::string& dtype, const Work& work) {
 
 }  // namespace
 
+std::string dtype_name(c10::ScalarType dtype) {
+  return dtype == c10::kBFloat16 ? "BF16" : "F32";
+}
+
 uint64_t float_bytes(const std::string& dtype) {
   if (dtype == "F32") return 4;
   return dtype == "F16" || dtype == "BF16" ? 2 : 0;

@@ -1,6 +1,8 @@
 #pragma once
 // Numbers as files hold them, to fp32 and back.
 
+#include <c10/core/ScalarType.h>
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -8,6 +10,9 @@
 #include "base/safetensors.h"
 
 namespace granule {
+
+/// "BF16" for bf16, else "F32".
+std::string dtype_name(c10::ScalarType dtype);
 
 /// Bytes of an element of "F32", "F16" or "BF16"; 0 for any other dtype.
 uint64_t float_bytes(const std::string& dtype);

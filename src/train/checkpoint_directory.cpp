@@ -70,6 +70,16 @@ std::string shard_file_name(int rank) {
   return "rank-" + padded(rank, 5) + ".safetensors";
 }
 
+std::vector<CarriedFile> tokenizer_files(const std::string& tokenizer) {
+  std::vector<CarriedFile> found;
+  const auto add = [&](const fs::path& path, const char* name) {
+    if (fs::exists(path)) found.push_back({path.string(), name});
+  };
+  add(tokenizer, kTokenizerName);
+  for (const auto* name : kTokenizerSideFiles) add(fs::path(tokenizer).replace_filename(name), name);
+  return found;
+}
+
 std::string checkpoint_name(int64_t step) {
   return std::string(kPrefix) + padded(step, 7);
 }

@@ -21,7 +21,16 @@ inline constexpr char kTokenizerName[] = "tokenizer.json";
 inline constexpr std::array kTokenizerSideFiles = {
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
     "generation_config.json", "vocab.json",             "merges.txt",        "tokenizer.model"};
+inline constexpr uint64_t kMaxTokenizerBytes = uint64_t{1} << 30;
 std::string shard_file_name(int rank);
+
+struct CarriedFile {
+  std::string path;
+  std::string name;  ///< in a run or a checkpoint
+};
+
+/// What there is of `tokenizer`, a tokenizer.json under any name, and kTokenizerSideFiles beside it.
+std::vector<CarriedFile> tokenizer_files(const std::string& tokenizer);
 
 /// step-0001000
 std::string checkpoint_name(int64_t step);

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/safetensors_header.h"
+#include "interchange/float_elements.h"
 
 namespace granule {
 
@@ -30,10 +31,6 @@ const at::Tensor& state_of(const OptimizerShard& shard, StateTensor tensor) {
       return shard.exp_avg_sq;
   }
   CHECK(false, "state tensor ", static_cast<int>(tensor));
-}
-
-std::string dtype_name(at::ScalarType dtype) {
-  return dtype == at::kBFloat16 ? "BF16" : "F32";
 }
 
 CheckpointParameter describe(const FlatBuffer& buffer, const FlatSegment& segment, int64_t file) {

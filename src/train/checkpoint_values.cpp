@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/safetensors_header.h"
 #include "base/stretches.h"
+#include "interchange/float_elements.h"
 
 namespace granule {
 
@@ -20,7 +21,7 @@ std::vector<CheckpointParameter> own_parameters(const std::vector<PlacedParamete
       CheckpointParameter parameter;
       parameter.name = piece.name;
       parameter.shape = piece.shape;
-      parameter.dtype = placed.tensor.scalar_type() == at::kBFloat16 ? "BF16" : "F32";
+      parameter.dtype = dtype_name(placed.tensor.scalar_type());
       parameter.placement = placed.placement == Placement::kExpert ? "expert" : "dense";
       parameter.slices = {{.begin = 0, .count = parameter.num_elements(), .file = file}};
       own.push_back(std::move(parameter));

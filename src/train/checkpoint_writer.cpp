@@ -13,7 +13,6 @@ namespace granule {
 
 namespace {
 
-constexpr uint64_t kMaxTokenizerBytes = uint64_t{1} << 30;
 
 // What went wrong in `work`, empty if nothing did. Whatever it is, the other ranks must hear of it.
 template <class Work>
@@ -117,13 +116,9 @@ std::string CheckpointWriter::write_own_files(const std::string& directory, cons
     if (world_.rank() != 0) return;
     write_side_file(files_, directory, kConfigName, options_.config_text, report);
     if (options_.tokenizer_path.empty()) return;
-    const std::filesystem::path tokenizer(options_.tokenizer_path);
-    const auto copy_if_there = [&](const std::filesystem::path& path, const char* name) {
-      if (!std::filesystem::exists(path)) return;
+    for (const auto& [path, name] : tokenizer_files(options_.tokenizer_path)) {
       write_side_file(files_, directory, name, read_text_file(path, kMaxTokenizerBytes), report);
-    };
-    copy_if_there(tokenizer, kTokenizerName);
-    for (const auto* name : kTokenizerSideFiles) copy_if_there(tokenizer.parent_path() / name, name);
+    }
   });
   return print_report(report);
 }

@@ -10,12 +10,6 @@ namespace granule {
 
 namespace {
 
-constexpr uint64_t kMaxTokenizerBytes = uint64_t{1} << 30;
-
-void copy_if_there(const std::string& from, const std::string& to) {
-  if (std::filesystem::exists(from)) write_text_file_durably(to, read_text_file(from, kMaxTokenizerBytes));
-}
-
 // The one that a run has begun with; empty if it has not, or without any.
 std::string own_tokenizer(const std::string& run_dir) {
   return has_begun(run_dir) ? existing_tokenizer(run_dir) : "";
@@ -57,11 +51,9 @@ void check_same_tokenizer(const std::string& tokenizer, const std::string& run_d
 }
 
 void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
-  namespace fs = std::filesystem;
   if (tokenizer.empty() || !own_tokenizer(run_dir).empty()) return;
-  copy_if_there(tokenizer, tokenizer_path(run_dir));
-  for (const auto* name : kTokenizerSideFiles) {
-    copy_if_there(fs::path(tokenizer).replace_filename(name), run_dir + "/" + name);
+  for (const auto& [path, name] : tokenizer_files(tokenizer)) {
+    write_text_file_durably(run_dir + "/" + name, read_text_file(path, kMaxTokenizerBytes));
   }
 }
 

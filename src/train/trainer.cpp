@@ -44,10 +44,13 @@ int64_t length_of_run(const RunConfig& config, const Loader& training) {
   return training.num_steps();
 }
 
-// Without one nothing is counted in bytes; one that was asked for must be there.
-void check_tokenizer(const DataConfig& data) {
-  if (data.tokenizer.empty() || std::filesystem::exists(data.tokenizer)) return;
-  throw ConfigError("data.tokenizer", data.tokenizer, "is not there; leave it out or name a tokenizer.json");
+// Without a tokenizer nothing is counted in bytes; one that was asked for must be there.
+at::Tensor bytes_of_ids(const RunConfig& config) {
+  const auto& tokenizer = config.data.tokenizer;
+  if (!tokenizer.empty() && !std::filesystem::exists(tokenizer)) {
+    throw ConfigError("data.tokenizer", tokenizer, "is not there; leave it out or name a tokenizer.json");
+  }
+  return bytes_of_tokens(config.data.tokenizer_path(), config.model.vocab_size);
 }
 
 // Null without validation files.
@@ -77,6 +80,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       directory_(world.rank() == 0 ? std::make_unique<RunDirectory>(config.run_dir) : nullptr),
       training_loader_(open_training(config)),
       validation_loader_(open_validation(config, mesh_.replica().size())),
+      bytes_V_(bytes_of_ids(config)),
       train_iters_(length_of_run(config, training_loader_)),
       model_(first_model(config, mesh_.expert(), device_)),
       optimizer_(trained_parameters(model_->placed_parameters()), {mesh_.world(), mesh_.replica(), mesh_.data()},
@@ -86,8 +90,6 @@ Trainer::Trainer(World& world, const RunConfig& config)
       schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, train_iters_),
       size_(measure_size(*model_)) {
   restore();
-  check_tokenizer(config_.data);
-  bytes_V_ = bytes_of_tokens(config_.data.tokenizer_path(), config_.model.vocab_size);
   prepare_log();
   const int64_t rows = config_.train.global_batch_size / mesh_.replica().size();
   training_data_ = std::make_unique<Prefetcher>(std::move(training_loader_), state_.step,

@@ -78,6 +78,7 @@ class Trainer {
   // Files are opened before anything large is built.
   Loader training_loader_;
   std::unique_ptr<Loader> validation_loader_;
+  const at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer
   const int64_t train_iters_;  // steps of the whole run
   std::unique_ptr<Transformer> model_;
   Optimizer optimizer_;
@@ -89,7 +90,6 @@ class Trainer {
   std::string base_;  // what the adapters of a LoRA run belong to: a path that does not change under them
   std::optional<CheckpointWriter> writer_;
   std::unique_ptr<Prefetcher> training_data_;  // of training_loader_, from the first step on
-  at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer
   std::unique_ptr<RunLog> log_;
   Clock::time_point line_begin_ = begin_;  // since the last metrics line
   int64_t line_step_ = 0;

@@ -213,6 +213,11 @@ def test_missing_and_truncated_files_are_refused_by_name(data, tmp_path):
     assert "train.idx" in jobs.run("train", jobs.write_config(tmp_path, copy), ranks=2, code=3).stderr
 
 
+def test_a_tokenizer_that_was_asked_for_must_be_there(data, tmp_path):
+    job = jobs.run("train", jobs.write_config(tmp_path, data), f"data.tokenizer={tmp_path}/none.json", ranks=2, code=2)
+    assert "data.tokenizer" in job.stderr and "none.json is not there" in job.stderr
+
+
 def test_printed_config_is_complete_and_reads_back_the_same(data, tmp_path):
     config = jobs.write_config(tmp_path, data)
     printed = jobs.run("train", config, "--print-config", ranks=None).stdout

@@ -104,6 +104,19 @@ TEST(CheckpointDirectory, BadOnesGetNamesOfTheirOwn) {
   }
 }
 
+TEST(CheckpointDirectory, OfATokenizerItsSideFilesAreCarriedToo) {
+  const TemporaryDirectory model;
+  write_text_file_durably(model.path("mine.json"), "{}");
+  write_text_file_durably(model.path("merges.txt"), "");
+  const auto files = tokenizer_files(model.path("mine.json"));
+  ASSERT_EQ(files.size(), 2u);
+  EXPECT_EQ(files[0].path, model.path("mine.json"));
+  EXPECT_EQ(files[0].name, "tokenizer.json");
+  EXPECT_EQ(files[1].path, model.path("merges.txt"));
+  EXPECT_EQ(files[1].name, "merges.txt");
+  EXPECT_EQ(tokenizer_files(model.path("none.json")).size(), 1u);
+}
+
 TEST(CheckpointDirectory, LatestIsReplacedWhole) {
   const TemporaryDirectory directory;
   for (const int step : {100, 200}) {
