@@ -17,6 +17,16 @@ def test_every_shipped_training_config_is_accepted():
         jobs.run("train", path, "--print-config", ranks=ranks)
 
 
+def test_every_training_command_in_the_documents_fits_its_config():
+    command = re.compile(r"(?:mpirun -np (\d+) [^`#\n]*?)?granule (?:train|bench step|bench data) "
+                         r"(configs/[\w/]+\.yaml)((?: [a-z_.]+=[^\s`]+)*)")
+    documents = [jobs.ROOT / "README.md", *(jobs.ROOT / "docs").glob("*.md"), *(jobs.ROOT / "configs").rglob("*.yaml")]
+    found = [match.groups() for document in documents for match in command.finditer(document.read_text())]
+    assert len(found) > 8
+    for ranks, config, overrides in found:
+        jobs.run("train", jobs.ROOT / config, *overrides.split(), "--print-config", ranks=int(ranks) if ranks else None)
+
+
 def test_every_command_explains_itself():
     for command in ("train", "eval", "generate", "inspect", "plan", "bench", "import", "export"):
         assert command in jobs.run("--help", ranks=None).stdout
