@@ -28,7 +28,7 @@ import sources
 import vocabulary
 from token_file import TokenFileWriter, place_of, smallest_dtype
 
-FORMAT = 1  # of what is made: another number makes corpora anew
+FORMAT = 2  # of what is made: another number makes corpora anew
 BATCH_BYTES = 8 << 20
 FILES = ["train.bin", "train.idx", "valid.bin", "valid.idx", "tokenizer.json", "tokenizer_config.json"]
 NAMED = 3  # files of a warning
@@ -194,18 +194,26 @@ class Survey:
 
     def __init__(self, opened, options):
         self.documents = self.bytes = 0
-        smallest = 1.0
+        smallest, self.largest = 1.0, 0.0
         progress = Progress("read")
         for text in documents_of(opened):
             content = text.encode()
             self.documents += 1
             self.bytes += len(content)
-            smallest = min(smallest, place_of(content, options.seed))
+            place = place_of(content, options.seed)
+            smallest, self.largest = min(smallest, place), max(self.largest, place)
             progress.add(len(content))
-        # Few documents may all miss a small share: then the nearest one is taken.
-        wanted = options.valid_fraction > 0 and self.documents > 1
+        # Few documents may all miss a small share: then the nearest one is taken, unless all are equal.
+        wanted = options.valid_fraction > 0 and smallest < self.largest
         self.border = max(options.valid_fraction, math.nextafter(smallest, 1)) if wanted else 0.0
         say(f"  {self.documents} documents, {self.bytes / 1e6:.1f} MB")
+
+    def check(self, options):
+        if self.documents == 0:
+            raise sources.SourceError("the sources hold no text")
+        if self.largest < self.border:
+            raise sources.SourceError(f"--valid-fraction {options.valid_fraction} takes all {self.documents} documents for "
+                                      "validation and leaves none to train on; choose a smaller one or another --seed")
 
 
 def sample_of(texts, share):
@@ -218,18 +226,25 @@ def sample_of(texts, share):
             yield text
 
 
-def make_vocabulary(opened, survey, options):
+def given_tokenizer(path):
+    """The tokenizer of a file, which reads documents whole whatever the file says of truncation and padding."""
     from tokenizers import Tokenizer
 
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise sources.SourceError(f"{path}: {error}") from error
+    if tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT) is None:
+        raise sources.SourceError(f"{path}: has no token {vocabulary.END_OF_DOCUMENT}")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def make_vocabulary(opened, survey, options):
     special_tokens = [vocabulary.END_OF_DOCUMENT, *options.special_tokens]
     if options.tokenizer:
-        try:
-            tokenizer = Tokenizer.from_file(str(options.tokenizer))
-        except Exception as error:
-            raise sources.SourceError(f"{options.tokenizer}: {error}") from error
-        if tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT) is None:
-            raise sources.SourceError(f"{options.tokenizer}: has no token {vocabulary.END_OF_DOCUMENT}")
-        return tokenizer
+        return given_tokenizer(options.tokenizer)
     if options.bytes:
         return vocabulary.byte_vocabulary(special_tokens)
     share = min(1.0, options.sample_mb * 1e6 / max(survey.bytes, 1))
@@ -292,8 +307,7 @@ def prepare(options, request):
         say("reading")
         survey = Survey(opened, options)
         warn_of_damage(opened)
-        if survey.documents == 0:
-            raise sources.SourceError("the sources hold no text")
+        survey.check(options)
         tokenizer = make_vocabulary(opened, survey, options)
         if options.tokenizer:
             shutil.copyfile(options.tokenizer, temporary / "tokenizer.json")
@@ -341,8 +355,8 @@ def main(arguments=None):
     say(f"  {corpus['documents']} documents, {corpus['bytes'] / 1e6:.1f} MB, {corpus['tokens']} tokens "
         f"(train {corpus['train']['tokens']}, valid {corpus['valid']['tokens']}), "
         f"{corpus['bytes_per_token']:.2f} bytes a token, vocabulary {corpus['vocab_size']}")
-    if corpus["valid"]["tokens"] == 0:
-        say("  warning: one document only, so nothing is left for validation")
+    if corpus["valid"]["tokens"] == 0 and options.valid_fraction > 0:
+        say("  warning: no two documents differ, so nothing is left for validation")
 
 
 if __name__ == "__main__":

@@ -127,6 +127,22 @@ def test_a_small_share_of_few_documents_still_validates_on_one(tmp_path):
     assert texts_of(tmp_path / "none", "valid") == []
 
 
+def test_something_is_always_left_to_train_on(tmp_path, capsys):
+    for number in range(3):
+        (tmp_path / f"{number}.txt").write_text("the same text\n")
+    texts = ["--text", *tmp_path.glob("*.txt"), "--bytes"]
+    run("--output", tmp_path / "equal", *texts)
+    assert len(texts_of(tmp_path / "equal", "train")) == 3
+    assert "no two documents differ, so nothing is left for validation" in capsys.readouterr().err
+    run("--output", tmp_path / "unsplit", *texts, "--valid-fraction", 0)
+    assert "warning" not in capsys.readouterr().err
+
+    (tmp_path / "0.txt").write_text("another text\n")
+    with pytest.raises(SystemExit, match="--valid-fraction 0.9999999 takes all 3 documents"):
+        run("--output", tmp_path / "none", *texts, "--valid-fraction", 0.9999999)
+    assert not list((tmp_path / "none").iterdir())
+
+
 def test_compressed_files_are_read_like_plain_ones(tmp_path):
     lines = "".join(json.dumps({"body": f"text {number} é"}) + "\n" for number in range(30)).encode()
     (tmp_path / "a.jsonl").write_bytes(lines)
@@ -369,6 +385,13 @@ def test_a_given_tokenizer_is_used_as_it_is(tmp_path, books):
     run("--output", tmp_path / "second", "--text", books, "--tokenizer", tokenizer)
     for name in ("train.bin", "train.idx", "tokenizer.json"):
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    cutting = json.loads(tokenizer.read_text())
+    cutting["truncation"] = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+    cutting["padding"] = {"strategy": {"Fixed": 2000}, "direction": "Right", "pad_to_multiple_of": None, "pad_id": 0,
+                          "pad_type_id": 0, "pad_token": "!"}
+    (tmp_path / "cutting.json").write_text(json.dumps(cutting))
+    run("--output", tmp_path / "whole", "--text", books, "--tokenizer", tmp_path / "cutting.json")
+    assert (tmp_path / "first/train.bin").read_bytes() == (tmp_path / "whole/train.bin").read_bytes()
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(SystemExit, match="bad.json"):
         run("--output", tmp_path / "third", "--text", books, "--tokenizer", tmp_path / "bad.json")
