@@ -18,6 +18,8 @@ from pathlib import Path
 # A longer text is cut into documents at blank lines, so that a book can be split between training and validation.
 LONGEST_TEXT = 64 * 1024
 COMPRESSED = (".gz", ".dz", ".zst")
+UTF8 = "utf-8-sig"  # without the mark that some programs put before a file's text
+LARGEST_WINDOW = 1 << 31  # of zstd --long=31; more than its library takes unless told
 
 
 class SourceError(Exception):
@@ -56,7 +58,7 @@ class ZstdFile(io.RawIOBase):
     def _decompress(self):
         import zstandard
 
-        frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+        frame = self._frame or zstandard.ZstdDecompressor(max_window_size=LARGEST_WINDOW).decompressobj()
         self._output = memoryview(frame.decompress(self._input))
         self._input = frame.unused_data
         self._frame = None if frame.eof else frame
@@ -185,7 +187,7 @@ class WheelSource:
 
     def documents(self):
         for path in self.files:
-            yield str(path.relative_to(self.root)), read_bytes(path).decode("utf-8", errors="replace")
+            yield str(path.relative_to(self.root)), read_bytes(path).decode(UTF8, errors="replace")
 
 
 class TextSource:
@@ -211,10 +213,10 @@ class TextSource:
 
     def text_of(self, path, content):
         try:
-            return content.decode("utf-8")
+            return content.decode(UTF8)
         except UnicodeDecodeError:
             self.replaced.append(str(path))
-            return content.decode("utf-8", errors="replace")
+            return content.decode(UTF8, errors="replace")
 
 
 class JsonlSource:
@@ -325,7 +327,7 @@ class DebianSource:
                 self.skipped.append(str(path.relative_to(root)))
                 continue
             try:
-                text = content.decode("utf-8")
+                text = content.decode(UTF8)
             except UnicodeDecodeError:
                 text = content.decode("cp1252", errors="replace")
             if self._kind(path) in self.HTML:

@@ -154,6 +154,23 @@ def test_compressed_files_are_read_like_plain_ones(tmp_path):
     assert [text for _, text in found[0]] == [text for _, text in found[1]] == [text for _, text in found[2]]
 
 
+def test_zstd_frames_of_long_windows_are_read(tmp_path):
+    # Magic number, no checksum or size, a window of 2^28 bytes (the library takes 2^27 unless told), one last raw block.
+    text = b"text of a long window\n"
+    frame = b"\x28\xb5\x2f\xfd\0" + bytes([(28 - 10) << 3]) + (len(text) << 3 | 1).to_bytes(3, "little") + text
+    (tmp_path / "x.txt.zst").write_bytes(frame)
+    assert sources.read_bytes(tmp_path / "x.txt.zst") == text
+
+
+def test_the_mark_before_utf8_is_no_text(tmp_path):
+    mark = b"\xef\xbb\xbf"
+    (tmp_path / "a.txt").write_bytes(mark + b"first\n")
+    (tmp_path / "b.txt").write_bytes(mark + b"caf\xe9\n")
+    (tmp_path / "c.jsonl").write_bytes(mark + b'{"text": "first"}\n{"text": "second"}\n')
+    assert [text for _, text in sources.TextSource(sorted(tmp_path.glob("*.txt"))).documents()] == ["first\n", "caf\ufffd\n"]
+    assert [text for _, text in sources.JsonlSource([tmp_path / "c.jsonl"], "text").documents()] == ["first", "second"]
+
+
 @pytest.mark.parametrize("kind", ["gz", "zst"])
 @pytest.mark.parametrize("source", ["text", "jsonl"])
 def test_damaged_files_are_refused_by_name(tmp_path, kind, source):
@@ -272,6 +289,7 @@ def fake_debian_package(directory, monkeypatch):
         "doc/some-text/changelog.gz": gzip.compress(b"boilerplate\n"),
         "doc/some-text/book.html": "<p>Größe &lt;3</p>".encode(),
         "doc/some-text/latin.txt": "café\n".encode("latin-1"),
+        "doc/some-text/marked.txt": "Größe\n".encode("utf-8-sig"),
         "lintian/overrides/some-text": b"boilerplate\n",
         "games/fortunes/wit.dat": b"\0\1",
         "games/fortunes/wit": b"Wit.\n",
@@ -293,7 +311,7 @@ def test_debian_packages_give_their_texts(tmp_path, monkeypatch):
     out = tmp_path / "out"
     run("--output", out, "--debian", "some-text", "--bytes", "--valid-fraction", 0)
     assert sorted(texts_of(out, "train")) == sorted(
-        ["word\n   a unit of speech\n", "Größe <3\n", "café\n", "Wit.\n"])
+        ["word\n   a unit of speech\n", "Größe <3\n", "café\n", "Größe\n", "Wit.\n"])
     assert corpus(out)["sources"][0]["archives"] == {"some-text": "some-text_1_all.deb"}
     with pytest.raises(SystemExit, match="other-text: apt-get cannot download"):
         run("--output", tmp_path / "none", "--debian", "other-text", "--bytes")
