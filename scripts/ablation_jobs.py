@@ -72,7 +72,8 @@ class Job:
     def busy(self) -> bool:
         """Whether a job, maybe another runner's, writes into the directory."""
         try:
-            with open(self.directory / "lock", "rb") as lock:
+            # For writing, without which file systems of a network refuse an exclusive lock.
+            with open(self.directory / "lock", "r+b") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return False
         except FileNotFoundError:

@@ -28,6 +28,7 @@ class Outcome:
     dashed: bool                        # the second variant of its colour
     runs: dict[int, Run]                # seed -> trained at least in part
     losses: dict[str, dict[int, float]]  # set -> seed -> nats per token; TOGETHER: the mean over the sets
+    diverged: list[str]                  # evaluations that are left out, their loss being no number
     finished: int
     analyses: list[dict]                 # of the runs whose experts were analyzed
 
@@ -39,7 +40,9 @@ def outcomes_of(suite: Suite, jobs: list[Job]) -> list[Outcome]:
     outcomes = []
     for index, variant in enumerate(suite.variants):
         own = [job for job in jobs if job.variant is variant]
-        losses = {name: {job.seed: said["loss"] for job in own if (said := job.evaluation(name)) and job.trained()}
+        answers = [(name, job, said["loss"]) for name in suite.evaluate for job in own
+                   if (said := job.evaluation(name)) and job.trained()]
+        losses = {name: {job.seed: loss for asked, job, loss in answers if asked == name and loss is not None}
                   for name in suite.evaluate}
         complete = set.intersection(*(set(by_seed) for by_seed in losses.values()))
         if len(losses) > 1:
@@ -47,9 +50,10 @@ def outcomes_of(suite: Suite, jobs: list[Job]) -> list[Outcome]:
                                 for seed in sorted(complete)}
         outcomes.append(Outcome(variant, COLORS[index % len(COLORS)], index // len(COLORS) % 2 == 1,
                                 {job.seed: Run(job.directory) for job in own if job.begun()}, losses,
+                                [f"{job.name()}, {name}" for name, job, loss in answers if loss is None],
                                 sum(job.finished() for job in own),
                                 [said for job in own if job.trained() for question in job.analyses
-                                 if (said := job.analysis(question))]))
+                                 if (said := job.analysis(question)) and said["unchanged"]["loss"] is not None]))
     return outcomes
 
 
@@ -105,6 +109,12 @@ def result_rows(suite: Suite, outcomes: list[Outcome]) -> list[list[str]]:
 def markdown(rows: list[list[str]]) -> str:
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def left_out(outcomes: list[Outcome]) -> str:
+    """A sentence about the evaluations that are in no number; empty if there are none."""
+    named = "; ".join(name for outcome in outcomes for name in outcome.diverged)
+    return f"Left out, as the loss is not finite: {named}." if named else ""
 
 
 def curve_of(run: Run, metric: str) -> dict[float, float]:
@@ -244,7 +254,7 @@ def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
                 f"seeds {', '.join(map(str, suite.seeds))}")
     body = (f"{html_table(results)}<p>Loss on whole validation files in nats per token: mean over seeds ± standard error. "
             f"Differences pair runs of the same seed, which read the same data in the same order; intervals by Student's "
-            f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets.</p>{charts_html(list(charts.values()))}'
+            f'<i>t</i>. {escape(TOGETHER)}: the mean of the sets. {escape(left_out(outcomes))}</p>{charts_html(list(charts.values()))}'
             f"{analyses_section(outcomes, analyses)}<h2>What each variant costs</h2>{html_table(plan_rows(suite))}"
             f"<h2>What is equal</h2>{html_table(comparison_rows(suite))}")
     report = directory / "report.html"
@@ -252,7 +262,7 @@ def write_report(suite: Suite, jobs: list[Job], runs: Path) -> Path:
     for name, chart in (charts | analyses).items():
         if chart:
             (directory / f"{name}.svg").write_text(as_file(chart), encoding="utf-8")
-    (directory / "results.md").write_text(markdown(results), encoding="utf-8")
+    (directory / "results.md").write_text("\n".join([markdown(results), left_out(outcomes)]).rstrip() + "\n", encoding="utf-8")
     numbers = {outcome.variant.name: {"key": outcome.variant.key(), "losses": outcome.losses} for outcome in outcomes}
     (directory / "results.json").write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
     return report

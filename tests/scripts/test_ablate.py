@@ -1,4 +1,6 @@
 """scripts/ablate.py: suites read and refused, statistics against values by hand, real runs of a few steps."""
+import errno
+import fcntl
 import json
 import math
 import os
@@ -183,6 +185,46 @@ def test_a_set_that_nobody_was_evaluated_on_yet_is_left_out(finished, tmp_path):
     ablate(suite, "--runs", copy, "--report-only")
     bars = (copy / "suite/bars.svg").read_text()
     assert ">own<" in bars and ">new<" not in bars
+
+
+def test_a_run_whose_loss_is_not_finite_is_left_out_by_name(finished, tmp_path):
+    suite, runs, _ = finished
+    copy = tmp_path / "runs"
+    shutil.copytree(runs, copy)
+    key = json.loads((runs / "suite/results.json").read_text())["shared"]["key"]
+    run = copy / key / "seed-2"
+    analysis, = run.glob("analysis/*.json")
+    for path, said in [(run / "evaluation/own.json", lambda answer: answer), (analysis, lambda answer: answer["unchanged"])]:
+        answer = json.loads(path.read_text())
+        said(answer)["loss"] = None
+        path.write_text(json.dumps(answer))
+    ablate(suite, "--runs", copy, "--report-only")
+    losses = json.loads((copy / "suite/results.json").read_text())["shared"]["losses"]
+    assert {name: list(by_seed) for name, by_seed in losses.items()} == {"own": ["1"], "new": ["1", "2"], "together": ["1"]}
+    for name in ("report.html", "results.md"):
+        assert "Left out, as the loss is not finite: shared, seed 2, own." in (copy / "suite" / name).read_text()
+    assert "Left out" not in (runs / "suite/results.md").read_text()
+
+
+def test_a_run_is_busy_while_its_lock_is_held(data, tmp_path, monkeypatch):
+    suite = ablation_suite.load_suite(write_suite(tmp_path, data))
+    job = ablation_jobs.jobs_of(suite, tmp_path / "runs")[0]
+    assert not job.busy()
+    job.directory.mkdir(parents=True)
+    lock_file = job.directory / "lock"
+    lock_file.touch()
+    flock = fcntl.flock
+
+    def flock_of_nfs(file, how):
+        if fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "an exclusive lock of a file that is open for reading")
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock_of_nfs)
+    assert not job.busy()
+    with open(lock_file, "r+b") as lock:
+        flock(lock, fcntl.LOCK_EX)
+        assert job.busy()
 
 
 def test_every_suite_gets_the_analysis_that_it_asks_for(data, tmp_path):
