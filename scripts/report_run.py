@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def read_config(text: str) -> dict:
-    """The YAML that `granule` itself prints: sections by two spaces, lists in brackets, sections of lists after `-`."""
+    """The YAML that `granule` itself prints: sections by two spaces, lists in brackets."""
     root: dict = {}
     open_sections: list[tuple[int, dict]] = [(-1, root)]
     for line in text.splitlines():
@@ -16,11 +16,6 @@ def read_config(text: str) -> dict:
         while open_sections[-1][0] >= indent:
             open_sections.pop()
         parent = open_sections[-1][1]
-        if words == "-":
-            item: dict = {}
-            parent.setdefault("-", []).append(item)
-            open_sections.append((indent, item))
-            continue
         key, _, value = words.partition(":")
         if value.strip():
             parent[key] = read_value(value.strip())

@@ -173,12 +173,10 @@ def test_report_refuses_what_is_no_run(tmp_path):
 
 def test_config_is_read_as_the_program_prints_it():
     config = report_run.read_config('run_dir: "a\\x0ab"\ntrain:\n  lr: 1e-06\n  flag: true\n  list: [1, 2]\n'
-                                    'data:\n  blends:\n    -\n      path: "x: y"\n      weight: 0.5\n    -\n'
-                                    '      path: "z"\n      weight: 1\n  seed: 3\n')
+                                    'data:\n  chat:\n    template: "x: y"\n  seed: 3\n')
     assert config["run_dir"] == "a\nb"
     assert config["train"] == {"lr": 1e-06, "flag": True, "list": [1, 2]}
-    assert config["data"]["blends"] == {"-": [{"path": "x: y", "weight": 0.5}, {"path": "z", "weight": 1}]}
-    assert config["data"]["seed"] == 3
+    assert config["data"] == {"chat": {"template": "x: y"}, "seed": 3}
 
 
 def test_parameters_are_counted_by_hand():
