@@ -18,6 +18,11 @@ if(GRANULE_CUDA_LIBTORCH)
   set(LibTorch_LIB_DIR ${GRANULE_CUDA_LIBTORCH}/lib)
 endif()
 
+# Looked for anew each time: what is cached would stay that of the environment before.
+foreach(found INCLUDE_DIR C10 CPU OMP CUDA C10_CUDA CUDART NCCL)
+  unset(LibTorch_${found} CACHE)
+endforeach()
+
 find_path(LibTorch_INCLUDE_DIR ATen/ATen.h PATHS ${GRANULE_LIBTORCH}/include NO_DEFAULT_PATH)
 find_library(LibTorch_C10 c10 PATHS ${LibTorch_LIB_DIR} NO_DEFAULT_PATH)
 find_library(LibTorch_CPU torch_cpu PATHS ${LibTorch_LIB_DIR} NO_DEFAULT_PATH)

@@ -31,6 +31,8 @@ say "layers"
 python3 scripts/check_layers.py || status=1
 
 say "unit tests"
+# Programs of tests that are no more would be run and counted.
+ninja -C "$BUILD_DIR" -t cleandead >/dev/null || status=1
 for program in "$BUILD_DIR"/tests/*_test; do
   name="$(basename "$program")"
   [ "$name" = multi_rank_test ] && continue
