@@ -1,5 +1,5 @@
 #pragma once
-// Asking a run to stop: SIGUSR1 and SIGUSR2 (mpirun and Slurm forward them), SIGINT and SIGTERM. The run notices after
+// Asking a run to stop: SIGUSR1 and SIGUSR2 (mpirun and srun forward them), SIGINT and SIGTERM. The run notices after
 // the step, writes a checkpoint and ends with ExitCode::kStopped.
 
 namespace granule {
