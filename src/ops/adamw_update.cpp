@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -18,9 +19,8 @@ void check_slice(const at::Tensor& slice, int64_t n, at::ScalarType dtype) {
         slice.numel(), " elements in ", slice.scalar_type(), ", expected ", n, " contiguous in ", dtype);
 }
 
-// The same by operators, for any device.
-void update_by_operators(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::Tensor& v,
-                         const at::Tensor& gradient, at::Tensor& parameter) {
+void update_piece_by_operators(const AdamWStep& step, const at::Tensor& master, const at::Tensor& m,
+                               const at::Tensor& v, const at::Tensor& gradient, const at::Tensor& parameter) {
   const auto t = static_cast<double>(step.update);
   const auto g = gradient * step.gradient_scale;
   // Of fp32 moments these are the moments themselves.
@@ -32,6 +32,18 @@ void update_by_operators(const AdamWStep& step, at::Tensor& master, at::Tensor& 
   v.copy_(new_v);
   master.sub_(move, step.lr);
   if (parameter.defined()) parameter.copy_(master);
+}
+
+// The same by operators, for any device: pieces, so that what they compute between takes little memory.
+void update_by_operators(const AdamWStep& step, const at::Tensor& master, const at::Tensor& m,
+                         const at::Tensor& v, const at::Tensor& gradient, const at::Tensor& parameter) {
+  constexpr int64_t kPiece = int64_t{1} << 24;
+  for (int64_t begin = 0; begin < master.numel(); begin += kPiece) {
+    const int64_t count = std::min(kPiece, master.numel() - begin);
+    const auto piece = [&](const at::Tensor& slice) { return slice.narrow(0, begin, count); };
+    update_piece_by_operators(step, piece(master), piece(m), piece(v), piece(gradient),
+                              parameter.defined() ? piece(parameter) : parameter);
+  }
 }
 
 template <class Element>

@@ -3,10 +3,12 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <limits>
 
 #include "tests/ops/every_isa.h"
+#include "tests/support/pretend_device.h"
 #include "tests/support/tensor_compare.h"
 
 namespace granule {
@@ -98,6 +100,25 @@ TEST_P(AdamWOnIsa, AnElementDoesNotDependOnWhereTheSliceBegins) {
     adamw_update(step, master, m, v, gradient.narrow(0, begin, count), none);
   }
   EXPECT_TRUE(parts.master.equal(whole.master) && parts.m.equal(whole.m) && parts.v.equal(whole.v));
+}
+
+// On a device it is updated in pieces of 2^24 elements.
+TEST(AdamWOnDevice, AnElementDoesNotDependOnWhereAPieceBegins) {
+  const int64_t border = int64_t{1} << 24, begin = border - 3, n = border + 5;
+  const AdamWStep step{.lr = 0.01, .weight_decay = 0.1, .update = 3};
+  const auto values = at::rand({n}).to(pretend_device());
+  const auto zeros = at::zeros({n}, at::kBFloat16).to(pretend_device());
+  const auto updated = [&](int64_t first, int64_t count) {
+    const auto part = [&](const at::Tensor& all) { return all.narrow(0, first, count).clone(); };
+    State state{part(values), part(values), part(values)};
+    auto copy = part(zeros);
+    adamw_update(step, state.master, state.m, state.v, part(values), copy);
+    return std::array{state.master.cpu(), state.m.cpu(), state.v.cpu(), copy.cpu()};
+  };
+  const auto whole = updated(0, n), part = updated(begin, n - begin);
+  for (size_t i = 0; i < whole.size(); ++i) {
+    EXPECT_TRUE(whole[i].narrow(0, begin, n - begin).equal(part[i])) << i;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, AdamWOnIsa, testing::ValuesIn(isas_of_this_cpu()));
