@@ -32,6 +32,20 @@ void refuse_unknown_shards(const std::string& path, const CheckpointManifest& ma
   if (error) throw ReadError(path, "listed", error.value());
 }
 
+// Of `size` bytes; `read(offset, bytes, count)` fetches some of them.
+template <class Read>
+uint64_t hash_of(uint64_t size, const Read& read, const Checkpoint::OnRead& on_read) {
+  Hasher hasher;
+  std::vector<char> buffer(static_cast<size_t>(std::min<uint64_t>(kReadBytes, size)));
+  for (uint64_t offset = 0; offset < size; offset += buffer.size()) {
+    const auto count = static_cast<size_t>(std::min<uint64_t>(buffer.size(), size - offset));
+    read(offset, buffer.data(), count);
+    hasher.update(buffer.data(), count);
+    on_read(count);
+  }
+  return hasher.digest();
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(const std::string& path) : path_(path) {
@@ -46,24 +60,18 @@ Checkpoint::Checkpoint(const std::string& path) : path_(path) {
   refuse_unknown_shards(path_, manifest_);
 }
 
-void Checkpoint::verify_file(size_t index) const {
+void Checkpoint::verify_file(size_t index, const OnRead& on_read) const {
   const ReadFile file(file_path(index));
-  Hasher hasher;
-  std::vector<char> buffer(kReadBytes);
-  for (uint64_t offset = 0; offset < file.size(); offset += buffer.size()) {
-    const auto count = static_cast<size_t>(std::min<uint64_t>(buffer.size(), file.size() - offset));
-    file.read_at(offset, buffer.data(), count);
-    hasher.update(buffer.data(), count);
-  }
-  const auto expected = manifest_.files[index].hash;
-  if (hasher.digest() != expected) {
-    throw InputError(file_path(index), "is damaged", find_damaged_tensor(index), ": hash ",
-                     hash_text(hasher.digest()), ", was written with ", hash_text(expected));
+  const auto read = [&](uint64_t offset, void* bytes, size_t count) { file.read_at(offset, bytes, count); };
+  const auto actual = hash_of(file.size(), read, on_read), expected = manifest_.files[index].hash;
+  if (actual != expected) {
+    throw InputError(file_path(index), "is damaged", find_damaged_tensor(index, on_read), ": hash ",
+                     hash_text(actual), ", was written with ", hash_text(expected));
   }
 }
 
 // " in exp_avg/x.weight[0:4]" if one can be named.
-std::string Checkpoint::find_damaged_tensor(size_t index) const {
+std::string Checkpoint::find_damaged_tensor(size_t index, const OnRead& on_read) const {
   if (!manifest_.files[index].name.starts_with("rank-")) return "";
   try {
     const SafetensorsFile file(file_path(index));
@@ -74,10 +82,11 @@ std::string Checkpoint::find_damaged_tensor(size_t index) const {
           const auto name = slice_tensor_name(tensor, parameter.name, slice);
           const auto* entry = file.find(name);
           if (entry == nullptr) return " in its header";
-          std::vector<char> bytes(entry->num_bytes());
-          file.read(*entry, 0, bytes.data(), bytes.size());
-          if (hash_bytes(bytes.data(), bytes.size()) != slice.hash[static_cast<size_t>(tensor)])
-            return " in " + name;
+          const auto read = [&](uint64_t offset, void* bytes, size_t count) {
+            file.read(*entry, offset, bytes, count);
+          };
+          const auto hash = hash_of(entry->num_bytes(), read, on_read);
+          if (hash != slice.hash[static_cast<size_t>(tensor)]) return " in " + name;
         }
       }
     }

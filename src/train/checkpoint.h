@@ -2,6 +2,7 @@
 // A complete checkpoint, open for reading: by parameter name and element range, so that any layout takes from
 // it what it needs.
 
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -21,9 +22,12 @@ class Checkpoint : public ParameterSource {
   const std::string& path() const override { return path_; }
   const CheckpointManifest& manifest() const { return manifest_; }
 
-  /// Reads all of file `index` of the manifest. Throws InputError naming the file and, if it can be told, the
-  /// tensor that is damaged, with the hash it has and the one it should have.
-  void verify_file(size_t index) const;
+  using OnRead = std::function<void(uint64_t bytes)>;
+  /// Reads all of file `index` of the manifest, a few megabytes at a time, and calls `on_read` after each.
+  /// Throws InputError naming the file and, if it can be told, the tensor that is damaged, with the hash it
+  /// has and the one it should have.
+  void verify_file(
+      size_t index, const OnRead& on_read = [](uint64_t) {}) const;
 
   /// The elements [begin, begin + values.size()) of a parameter, or of one of its moments, if it has them.
   /// Throws InputError.
@@ -37,7 +41,7 @@ class Checkpoint : public ParameterSource {
  private:
   std::string file_path(size_t index) const { return path_ + "/" + manifest_.files[index].name; }
   const SafetensorsFile& shard(size_t index) const;
-  std::string find_damaged_tensor(size_t index) const;
+  std::string find_damaged_tensor(size_t index, const OnRead& on_read) const;
 
   std::string path_;
   CheckpointManifest manifest_;

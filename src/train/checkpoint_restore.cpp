@@ -56,14 +56,15 @@ struct Complaint {
   std::string obstacle;  // that says nothing about the checkpoint
 };
 
-// Opens it and hashes this rank's share of its files.
-Complaint try_open(const std::string& path, bool verify, Communicator& world,
-                   std::optional<Checkpoint>& opened) {
+Complaint open_and_hash_own(const std::string& path, bool verify, const Communicator& world,
+                            const Checkpoint::OnRead& on_read, std::optional<Checkpoint>& opened) {
   try {
     opened.emplace(path);
     const auto step = static_cast<size_t>(world.size());
     const size_t num_files = verify ? opened->manifest().files.size() : 0;
-    for (size_t i = static_cast<size_t>(world.rank()); i < num_files; i += step) opened->verify_file(i);
+    for (size_t i = static_cast<size_t>(world.rank()); i < num_files; i += step) {
+      opened->verify_file(i, on_read);
+    }
     return {};
   } catch (const CheckpointVersionError&) {
     throw;
@@ -74,12 +75,39 @@ Complaint try_open(const std::string& path, bool verify, Communicator& world,
   }
 }
 
-void set_aside(const std::string& path) {
-  try {
-    log_warning("set aside as " + mark_bad_checkpoint(path, CheckpointFiles()));
-  } catch (const OutputError& error) {
-    log_warning(join_text("damaged, but stays: ", error.what()));
+// Opens it and hashes this rank's share of its files.
+Complaint try_open(const std::string& path, const CheckpointChoice& choice, Communicator& world,
+                   std::optional<Checkpoint>& opened) {
+  // Whether any rank has more to read; until then all meet again and again.
+  const auto meet = [&](bool reads_on) { return world.all_reduce_max(int64_t{reads_on}) != 0; };
+  uint64_t since_meeting = 0;
+  const auto on_read = [&](uint64_t bytes) {
+    since_meeting += bytes;
+    if (since_meeting < choice.verify_round_bytes) return;
+    since_meeting = 0;
+    meet(true);
+  };
+  const auto complaint = open_and_hash_own(path, choice.verify, world, on_read, opened);
+  while (meet(false)) {
   }
+  return complaint;
+}
+
+// One that stayed would be among the newest when old ones are removed, and in the way of its step's next one.
+void set_aside(const std::string& path, const std::vector<std::string>& damaged, Communicator& world) {
+  std::string error;
+  if (world.rank() == 0) {
+    try {
+      for (const auto& bad : damaged)
+        log_warning("set aside as " + mark_bad_checkpoint(bad, CheckpointFiles()));
+    } catch (const OutputError& failed) {
+      error = failed.what();
+    }
+  }
+  error = first_error(error, world);
+  if (error.empty()) return;
+  throw InputError(path, "holds a damaged checkpoint that cannot be set aside: ", error,
+                   "; move it away, then start again");
 }
 
 // Runs `work` on every rank and throws the first InputError of any on all of them.
@@ -179,14 +207,12 @@ std::optional<Checkpoint> open_newest_checkpoint(const std::string& path, Commun
   std::vector<std::string> damaged, damages;
   for (const auto& candidate : candidates) {
     std::optional<Checkpoint> opened;
-    const auto mine = try_open(candidate.path, choice.verify, world, opened);
+    const auto mine = try_open(candidate.path, choice, world, opened);
     const auto obstacle = first_error(mine.obstacle, world), damage = first_error(mine.damage, world);
     if (!obstacle.empty()) throw about(candidate.path, obstacle + "; nothing was changed");
     if (damage.empty()) {
       // Only now: were there no older one, the next start would find nothing and begin anew.
-      for (const auto& bad : damaged) {
-        if (choice.mark_bad && world.rank() == 0) set_aside(bad);
-      }
+      if (choice.mark_bad) set_aside(path, damaged, world);
       return opened;
     }
     if (world.rank() == 0) log_warning(damage);

@@ -16,11 +16,14 @@ namespace granule {
 struct CheckpointChoice {
   bool verify = true;     ///< hash every file, shared among the ranks
   bool mark_bad = false;  ///< rename damaged ones to *.bad: for a run's own checkpoints
+  /// Ranks meet whenever one has hashed so many bytes: who waits for a slow file's reader is not hanging.
+  uint64_t verify_round_bytes = uint64_t{1} << 28;
 };
 
 /// The newest usable checkpoint at `path` (a checkpoint, a directory of them, or a run directory): the same
 /// one on all ranks. Each one that is damaged is warned of; nothing if there is none at all. Throws
-/// InputError listing what was tried if none of them can be used. Collective.
+/// InputError listing what was tried if none of them can be used, or if a damaged one cannot be renamed.
+/// Collective.
 std::optional<Checkpoint> open_newest_checkpoint(const std::string& path, Communicator& world,
                                                  const CheckpointChoice& choice);
 

@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
+#include "comm/loopback_communicator.h"
 #include "tests/support/checkpoint_run.h"
 #include "tests/support/temporary_directory.h"
 
@@ -168,6 +171,58 @@ TEST(CheckpointRestore, ADamagedCheckpointIsSetAsideAndTheOneBeforeIsTaken) {
     EXPECT_TRUE(fs::exists(directory + "/step-0000003.bad/" + file));
     EXPECT_FALSE(fs::exists(directory + "/step-0000003"));
   }
+}
+
+// How often two ranks met for one another while they hashed.
+int64_t num_meetings(const std::string& path, uint64_t round_bytes) {
+  const auto hub = std::make_shared<LoopbackHub>(2);
+  const auto log = std::make_shared<CollectiveLog>();
+  const auto open = [&](int rank) {
+    LoopbackCommunicator world("world", rank, 2, hub, rank == 0 ? log : std::make_shared<CollectiveLog>());
+    EXPECT_EQ(open_newest_checkpoint(path, world, {.verify_round_bytes = round_bytes})->manifest().state.step,
+              2);
+  };
+  std::thread other(open, 1);
+  open(0);
+  other.join();
+  const auto finished = log->finished();
+  return std::count_if(finished.begin(), finished.end(),
+                       [](const CollectiveRecord& record) { return record.verb == "all_reduce_max"; });
+}
+
+TEST(CheckpointRestore, RanksThatHashLongFilesMeetAgainAndAgain) {
+  const TemporaryDirectory run;
+  const auto directory = run.path("c");
+  write_coded_checkpoint(directory, 2, 2, 2);  // four shards and a config: rank 0 reads three of them
+  EXPECT_EQ(num_meetings(directory, uint64_t{1} << 28), 1);
+  EXPECT_EQ(num_meetings(directory, 1), 4);
+  // Whoever finds damage reads the file again to name the tensor, and meets the other no less.
+  for (const char* file : {"rank-00002.safetensors", "rank-00003.safetensors"}) {
+    write_coded_checkpoint(directory, 2, 2, 3);
+    damage(directory + "/step-0000003/" + file);
+    EXPECT_GT(num_meetings(directory, 1), 2 * 4) << file;
+    fs::remove_all(directory + "/step-0000003");
+  }
+}
+
+TEST(CheckpointRestore, ADamagedCheckpointThatCannotBeSetAsideEndsTheJob) {
+  const TemporaryDirectory run;
+  const auto directory = run.path("c");
+  write_coded_checkpoint(directory, 1, 1, 2);
+  write_coded_checkpoint(directory, 1, 1, 3);
+  damage(directory + "/step-0000003/config.yaml");
+  fs::create_symlink("nowhere",
+                     directory + "/step-0000003.bad");  // its name is taken, though nothing is there
+  std::atomic<int> num_errors = 0;
+  run_layout(2, 1, [&](const LayoutRank& rank) {
+    try {
+      open_newest_checkpoint(directory, rank.groups.world, {.mark_bad = true});
+    } catch (const InputError& error) {
+      EXPECT_NE(std::string(error.what()).find("cannot be set aside"), std::string::npos) << error.what();
+      ++num_errors;
+    }
+  });
+  EXPECT_EQ(num_errors, 2);
 }
 
 TEST(CheckpointRestore, ForeignCheckpointsAreNotRenamed) {
