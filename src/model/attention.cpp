@@ -2,13 +2,13 @@
 
 #include <ATen/ATen.h>
 
-#include "base/check.h"
 #include "ops/attention.h"
+#include "ops/rotary.h"
 
 namespace granule {
 
 Attention::Attention(const ModelConfig& config, at::TensorOptions options)
-    : head_dim_(config.head_dim_used()), rope_theta_(config.rope_theta) {
+    : head_dim_(config.head_dim_used()) {
   const int64_t query_size = config.num_attention_heads * head_dim_;
   const int64_t key_size = config.num_key_value_heads_used() * head_dim_;
   query_ = register_module("q_proj", std::make_shared<Linear>(config.hidden_size, query_size, options));
@@ -37,20 +37,9 @@ Attention::Heads Attention::project(const at::Tensor& x_TD, const SequenceLayout
   const auto by_head = [&](const at::Tensor& projected) {
     return projected.view({layout.batch, layout.length, -1, head_dim_});
   };
-  const auto& table = rotary_for(layout, x_TD.device());
-  return {apply_rotary(by_head(query_->forward(x_TD, place)), layout.position_BS, table),
-          apply_rotary(by_head(key_->forward(x_TD, place)), layout.position_BS, table),
+  return {apply_rotary(by_head(query_->forward(x_TD, place)), layout.position_BS, layout.rotary),
+          apply_rotary(by_head(key_->forward(x_TD, place)), layout.position_BS, layout.rotary),
           by_head(value_->forward(x_TD, place))};
-}
-
-const RotaryTable& Attention::rotary_for(const SequenceLayout& layout, at::Device device) const {
-  const int64_t needed = layout.end_position;
-  if (!rotary_.cos_Pd.defined() || rotary_.cos_Pd.size(0) < needed) {
-    const auto table =
-        make_rotary_table(std::max<int64_t>(needed, 2 * layout.length), head_dim_, rope_theta_);
-    rotary_ = {table.cos_Pd.to(device), table.sin_Pd.to(device)};
-  }
-  return rotary_;
 }
 
 }  // namespace granule

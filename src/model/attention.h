@@ -10,7 +10,6 @@
 #include "model/generation_cache.h"
 #include "model/linear.h"
 #include "model/model_config.h"
-#include "ops/rotary.h"
 
 namespace granule {
 
@@ -29,12 +28,8 @@ class Attention : public torch::nn::Module {
   };
   Heads project(const at::Tensor& x_TD, const SequenceLayout& layout,
                 const std::optional<BatchPlace>& place) const;
-  /// cos and sin up to the layout's last position; made again when a longer sequence comes.
-  const RotaryTable& rotary_for(const SequenceLayout& layout, at::Device device) const;
 
   int64_t head_dim_;
-  double rope_theta_;
-  mutable RotaryTable rotary_;
   std::shared_ptr<Linear> query_, key_, value_, output_;
 };
 

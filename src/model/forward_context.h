@@ -8,6 +8,8 @@
 #include <optional>
 #include <vector>
 
+#include "ops/rotary.h"
+
 namespace granule {
 
 class BatchCounts;
@@ -23,6 +25,7 @@ struct SequenceLayout {
   at::Tensor valid_T;      ///< bool: no padding
   at::Tensor sequence_T;   ///< int64, number of the token's sequence in the micro-batch, -1 = padding
   at::Tensor token_T;      ///< int64 ids, for hash routers; the transformer sets it
+  RotaryTable rotary;      ///< of all positions; the transformer sets it
   int64_t num_sequences = 0;
   int64_t end_position = 0;  ///< one more than the largest position
 

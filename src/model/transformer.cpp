@@ -25,17 +25,11 @@ class Embedding : public torch::nn::Module {
   at::Tensor weight;
 };
 
-// Hash routers route by id.
-ForwardContext with_tokens(ForwardContext context, const at::Tensor& token_BS) {
-  context.layout.token_T = token_BS.flatten();
-  return context;
-}
-
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, Communicator& expert_group, at::ScalarType dtype,
                          c10::Device device)
-    : config_(config) {
+    : config_(config), rotary_(config.head_dim_used(), config.rope_theta) {
   const auto options = at::TensorOptions(device).dtype(dtype);
   const auto fp32_options = options.dtype(dtype == at::kDouble ? at::kDouble : at::kFloat);
   first_local_expert_ = expert_group.rank() * (config.router.n_routed_experts / expert_group.size());
@@ -61,8 +55,9 @@ Transformer::Transformer(const ModelConfig& config, Communicator& expert_group, 
 TransformerOutput Transformer::forward(const at::Tensor& token_BS,
                                        const ForwardContext& outer_context) const {
   TransformerOutput output;
-  const auto context = with_tokens(outer_context, token_BS);
-  auto x_TD = embed(embedding_VD_, token_BS.flatten());
+  auto context = outer_context;
+  complete(context.layout, token_BS.flatten());
+  auto x_TD = embed(embedding_VD_, context.layout.token_T);
   for (const auto& block : blocks_) {
     const auto from_block =
         context.recompute ? recomputed_forward(*block, x_TD, context) : block->forward(x_TD, context, {});
@@ -93,10 +88,15 @@ at::Tensor Transformer::next_logits(const at::Tensor& token_BS, std::span<const 
                                     GenerationCache& cache) const {
   const at::NoGradGuard no_grad;
   auto step = cache.extend(count_B, token_BS.size(1));
-  step.layout.token_T = token_BS.flatten().to(device());
+  complete(step.layout, token_BS.flatten().to(device()));
   auto x_TD = embed(embedding_VD_, step.layout.token_T);
   for (const auto& block : blocks_) x_TD = block->forward_cached(x_TD, step, cache);
   return logits(final_norm_->forward(x_TD.index_select(0, step.last_B))).cpu();
+}
+
+void Transformer::complete(SequenceLayout& layout, const at::Tensor& token_T) const {
+  layout.token_T = token_T;
+  layout.rotary = rotary_.up_to(layout.end_position, device());
 }
 
 const at::Tensor& Transformer::head_VD() const {

@@ -13,6 +13,7 @@
 #include "model/block.h"
 #include "model/generation_cache.h"
 #include "ops/cross_entropy.h"
+#include "ops/rotary.h"
 
 namespace granule {
 
@@ -57,6 +58,8 @@ class Transformer : public torch::nn::Module {
 
  private:
   const at::Tensor& head_VD() const;
+  /// What all blocks read of a pass, made once.
+  void complete(SequenceLayout& layout, const at::Tensor& token_T) const;
 
   ModelConfig config_;
   int64_t first_local_expert_ = 0;
@@ -65,6 +68,7 @@ class Transformer : public torch::nn::Module {
   std::vector<std::shared_ptr<Block>> blocks_;
   std::shared_ptr<RmsNorm> final_norm_;
   std::shared_ptr<Linear> head_;  // untied
+  mutable GrowingRotaryTable rotary_;
 };
 
 /// The parameters of such a model, all of its experts, without memory: names, shapes, dtypes and placement.

@@ -7,6 +7,7 @@
 #include <ATen/record_function.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
@@ -112,6 +113,15 @@ RotaryTable make_rotary_table(int64_t max_position, int64_t head_dim, double the
     }
   }
   return table;
+}
+
+const RotaryTable& GrowingRotaryTable::up_to(int64_t end_position, at::Device device) {
+  if (end_position > size_) {
+    size_ = std::max(end_position, 2 * size_);
+    const auto table = make_rotary_table(size_, head_dim_, theta_);
+    table_ = {table.cos_Pd.to(device), table.sin_Pd.to(device)};
+  }
+  return table_;
 }
 
 at::Tensor apply_rotary(const at::Tensor& x_BSHd, const at::Tensor& position_BS, const RotaryTable& table) {

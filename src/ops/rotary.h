@@ -13,6 +13,21 @@ struct RotaryTable {
 };
 RotaryTable make_rotary_table(int64_t max_position, int64_t head_dim, double theta);
 
+/// A table that is made longer when longer sequences come, each time to twice its length at least.
+class GrowingRotaryTable {
+ public:
+  GrowingRotaryTable(int64_t head_dim, double theta) : head_dim_(head_dim), theta_(theta) {}
+
+  /// Of positions 0 to `end_position` - 1 and maybe more, in the memory of `device`.
+  const RotaryTable& up_to(int64_t end_position, at::Device device);
+
+ private:
+  int64_t head_dim_;
+  double theta_;
+  int64_t size_ = 0;
+  RotaryTable table_;
+};
+
 /// `x_BSHd` [B, S, heads, head_dim] turned by the angle of `position_BS` (int64); computed in fp32 at least.
 /// Differentiable in x.
 at::Tensor apply_rotary(const at::Tensor& x_BSHd, const at::Tensor& position_BS, const RotaryTable& table);

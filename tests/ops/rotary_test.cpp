@@ -42,6 +42,22 @@ TEST(Rotary, GradientsMatchDifferences) {
   EXPECT_TRUE(gradients_match(function, {at::randn({1, 4, 2, 6}, at::kDouble)}));
 }
 
+TEST(Rotary, ATableThatGrowsTokenByTokenIsSeldomMadeAnew) {
+  GrowingRotaryTable growing(6, 100.0);
+  const void* last = nullptr;
+  int num_made = 0;
+  for (int64_t end = 3; end <= 1000; ++end) {
+    const auto& table = growing.up_to(end, at::kCPU);
+    ASSERT_GE(table.cos_Pd.size(0), end);
+    num_made += table.cos_Pd.const_data_ptr() != last;
+    last = table.cos_Pd.const_data_ptr();
+  }
+  EXPECT_EQ(num_made, 10);  // 3, 6, 12 ... 1536
+  const auto expected = make_rotary_table(1536, 6, 100.0);
+  EXPECT_TRUE(growing.up_to(1, at::kCPU).cos_Pd.equal(expected.cos_Pd));
+  EXPECT_TRUE(growing.up_to(1, at::kCPU).sin_Pd.equal(expected.sin_Pd));
+}
+
 TEST(Rotary, RefusesPositionsBeyondTheTable) {
   const auto table = make_rotary_table(4, 8, 10000.0);
   EXPECT_THROW(apply_rotary(at::randn({1, 1, 1, 8}), at::full({1, 1}, 4, at::kLong), table), std::exception);
