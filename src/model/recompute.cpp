@@ -16,7 +16,9 @@ using torch::autograd::variable_list;
 struct BlockCall : torch::CustomClassHolder {
   BlockCall(const Block& called, const ForwardContext& called_context)
       : block(called), context(called_context) {
-    context.statistics = nullptr;  // counted in the first run
+    // Noted in the first run, for callers who may be gone by the second.
+    context.statistics = nullptr;
+    context.routings = nullptr;
   }
   const Block& block;
   ForwardContext context;

@@ -5,6 +5,8 @@
 
 #include <set>
 
+#include "base/check.h"
+#include "model/router.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tensor_compare.h"
 
@@ -132,6 +134,19 @@ TEST(Transformer, RecomputationChangesNothingBitByBit) {
   }
   EXPECT_EQ(losses[0], losses[1]);
   for (size_t i = 0; i < gradients[0].size(); ++i) EXPECT_TRUE(gradients[0][i].equal(gradients[1][i]));
+}
+
+TEST(Transformer, RoutersAreHeardOnceAlsoWhenBlocksRunAgain) {
+  const auto model = small_transformer(small_config());
+  std::vector<RoutingStatistics> statistics;
+  std::vector<Routing> routings;
+  ForwardContext context{SequenceLayout::rows(2, 6)};
+  context.recompute = true;
+  context.statistics = &statistics;
+  context.routings = &routings;
+  run(model, some_tokens({2, 6}, 32, 1), context);
+  EXPECT_EQ(statistics.size(), 2u);
+  EXPECT_EQ(routings.size(), 2u);
 }
 
 TEST(Transformer, AttentionInsideDocumentsEqualsDocumentsApart) {
