@@ -22,6 +22,22 @@ void check_attention(const ModelConfig& config) {
   }
 }
 
+// Experts that no layer has would make a dense model without a word.
+void check_experts_have_a_layer(const ModelConfig& config) {
+  const int64_t routed = config.router.n_routed_experts, shared = config.n_shared_experts;
+  if (routed + shared == 0) return;
+  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (config.has_experts(layer)) return;
+  }
+  const auto experts = join_text(routed > 0 ? "model.n_routed_experts = " : "model.n_shared_experts = ",
+                                 routed > 0 ? routed : shared, "; a dense model has no experts");
+  if (config.first_k_dense_replace == config.num_hidden_layers) {
+    throw ConfigError("model.first_k_dense_replace", config.first_k_dense_replace, "leaves no layer to ", experts);
+  }
+  throw ConfigError("model.moe_layer_freq", config.moe_layer_freq, "leaves, with model.first_k_dense_replace = ",
+                    config.first_k_dense_replace, ", no layer of ", config.num_hidden_layers, " to ", experts);
+}
+
 }  // namespace
 
 void ModelConfig::check() const {
@@ -32,10 +48,7 @@ void ModelConfig::check() const {
     throw ConfigError("model.first_k_dense_replace", first_k_dense_replace,
                       "must not exceed model.num_hidden_layers = ", num_hidden_layers);
   }
-  if (router.n_routed_experts > 0 && first_k_dense_replace == num_hidden_layers) {
-    throw ConfigError("model.first_k_dense_replace", first_k_dense_replace, "leaves no layer to the ",
-                      router.n_routed_experts, " routed experts; a dense model has n_routed_experts = 0");
-  }
+  check_experts_have_a_layer(*this);
 }
 
 int64_t ModelConfig::num_routed_layers() const {

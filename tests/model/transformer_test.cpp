@@ -30,6 +30,32 @@ double run(const Transformer& model, const at::Tensor& token_BS, ForwardContext 
   return loss.item<double>();
 }
 
+TEST(ModelConfig, RefusesExpertsThatNoLayerHas) {
+  const auto refusal = [](int64_t routed, int64_t shared, int64_t first_dense,
+                          int64_t frequency) -> std::string {
+    ModelConfig config;  // 4 layers
+    config.router.n_routed_experts = routed;
+    config.n_shared_experts = shared;
+    config.first_k_dense_replace = first_dense;
+    config.moe_layer_freq = frequency;
+    try {
+      config.check();
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "accepted";
+  };
+  EXPECT_EQ(refusal(64, 0, 1, 4),
+            "model.moe_layer_freq = 4 leaves, with model.first_k_dense_replace = 1, no layer of 4 to "
+            "model.n_routed_experts = 64; a dense model has no experts");
+  EXPECT_EQ(
+      refusal(0, 2, 4, 1),
+      "model.first_k_dense_replace = 4 leaves no layer to model.n_shared_experts = 2; a dense model has no "
+      "experts");
+  EXPECT_EQ(refusal(64, 2, 3, 3), "accepted");
+  EXPECT_EQ(refusal(0, 0, 4, 1), "accepted");
+}
+
 TEST(Transformer, NamesParametersAsHuggingFaceDoes) {
   const auto model = small_transformer(small_config());
   std::set<std::string> names;
