@@ -25,12 +25,17 @@ ncclDataType_t nccl_type(at::ScalarType dtype) {
   return ncclInt64;
 }
 
-// True once the device has passed `event`, and if it never will.
+// True once the device has passed `event`, and if it never will. The watching thread asks too, and has no
+// device of its own: CUDA would take up memory on GPU 0 for it.
 bool has_passed(const at::cuda::CUDAEvent& event) {
-  const auto state = cudaEventQuery(event.event());
-  if (state != cudaErrorNotReady) return true;
-  std::ignore = cudaGetLastError();  // "not ready" must not be found by the next check of an error
-  return false;
+  try {
+    const c10::cuda::CUDAGuard guard(event.device_index());
+    if (cudaEventQuery(event.event()) != cudaErrorNotReady) return true;
+    std::ignore = cudaGetLastError();  // "not ready" must not be found by the next check of an error
+    return false;
+  } catch (const c10::Error&) {
+    return true;
+  }
 }
 
 }  // namespace
