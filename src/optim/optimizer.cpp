@@ -74,11 +74,11 @@ void OptimizerConfig::check() const {
   if (min_lr > lr) throw ConfigError("optimizer.min_lr", min_lr, "must not exceed optimizer.lr = ", lr);
   if (adam_beta1 >= 1) throw ConfigError("optimizer.adam_beta1", adam_beta1, "must be below 1");
   if (adam_beta2 >= 1) throw ConfigError("optimizer.adam_beta2", adam_beta2, "must be below 1");
-  if (adam_eps <= 0) {
+  if (static_cast<float>(adam_eps) <= 0) {  // it is added in fp32
     throw ConfigError("optimizer.adam_eps", adam_eps,
-                      "must be above 0: an element whose gradients were all 0 would become 0 / 0");
+                      "must be above 0 in fp32: an element whose gradients were all 0 would become 0 / 0");
   }
-  if (moment_precision != "bf16") return;
+  if (moment_dtype() != at::kBFloat16) return;
   // bf16 has 8 bits: from 1 - beta = 2^-8 on, a mean of zeros would no longer fall.
   constexpr double kLargestBeta = 0.98;
   const std::string reason =
@@ -95,8 +95,7 @@ Optimizer::Optimizer(const std::vector<PlacedParameter>& parameters, const Shard
     CHECK(buffer.dtype() == at::kFloat || buffer.dtype() == at::kBFloat16, "parameters in ", buffer.dtype());
     const auto slice = buffer.own_slice(buffer.parameter());
     const auto master = slice.to(at::kFloat);  // fp32 parameters: the slice itself
-    const auto moments =
-        master.options().dtype(config.moment_precision == "bf16" ? at::kBFloat16 : at::kFloat);
+    const auto moments = master.options().dtype(config.moment_dtype());
     shards_.push_back({&buffer, master, at::zeros_like(master, moments), at::zeros_like(master, moments)});
     runs_.push_back(decay_runs(buffer));
   }

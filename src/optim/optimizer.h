@@ -36,6 +36,8 @@ struct OptimizerConfig {
           "largest norm of the gradient over all parameters; 0: no limit");
   }
 
+  at::ScalarType moment_dtype() const { return moment_precision == "bf16" ? at::kBFloat16 : at::kFloat; }
+
   /// Throws ConfigError.
   void check() const;
 };

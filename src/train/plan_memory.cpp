@@ -41,7 +41,7 @@ double activation_bytes(const RunConfig& config, const PlanLayout& layout, const
 }  // namespace
 
 int64_t element_bytes(const TrainConfig& train) {
-  return train.precision == "bf16" ? 2 : 4;
+  return static_cast<int64_t>(c10::elementSize(train.dtype()));
 }
 
 RankParameters rank_parameters(const ModelConfig& model, const ModelSize& size, const PlanStage& stage,
@@ -118,7 +118,7 @@ RankMemory largest_memory(const RunConfig& config, const ModelSize& size, const 
 }
 
 int64_t moment_bytes(const OptimizerConfig& optimizer) {
-  return optimizer.moment_precision == "bf16" ? 2 : 4;
+  return static_cast<int64_t>(c10::elementSize(optimizer.moment_dtype()));
 }
 
 double checkpoint_bytes(const ModelSize& size, const OptimizerConfig& optimizer) {

@@ -248,6 +248,7 @@ TEST(OptimizerConfig, RefusesWhatCannotBe) {
   EXPECT_THROW((OptimizerConfig{.adam_beta1 = 1}.check()), ConfigError);
   EXPECT_THROW((OptimizerConfig{.adam_beta2 = 1}.check()), ConfigError);
   EXPECT_THROW((OptimizerConfig{.adam_eps = 0}.check()), ConfigError);
+  EXPECT_THROW((OptimizerConfig{.adam_eps = 1e-46}.check()), ConfigError);  // 0 in fp32
   EXPECT_NO_THROW((OptimizerConfig{.adam_beta2 = 0.999}.check()));
   EXPECT_NO_THROW((OptimizerConfig{.moment_precision = "bf16"}.check()));
   EXPECT_THROW((OptimizerConfig{.adam_beta2 = 0.999, .moment_precision = "bf16"}.check()), ConfigError);
