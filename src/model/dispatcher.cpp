@@ -27,8 +27,7 @@ std::vector<int64_t> to_vector(const at::Tensor& values) {
 Dispatcher::Dispatcher(Communicator& group, int64_t num_experts)
     : group_(group),
       num_experts_(num_experts),
-      num_local_experts_(num_experts / group.size()),
-      first_expert_(group.rank() * num_local_experts_) {
+      num_local_experts_(num_experts / group.size()) {
   CHECK(num_experts % group.size() == 0, num_experts, " experts on ", group.size(), " ranks");
 }
 

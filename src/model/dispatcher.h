@@ -16,7 +16,8 @@ struct DispatchPlan {
   RowOrder by_expert;                 ///< this rank's T*K choices, sorted by global expert
   std::vector<int64_t> send_rows;     ///< of those, how many go to each rank
   std::vector<int64_t> receive_rows;  ///< how many come from each rank
-  RowOrder by_local_expert;           ///< the received rows, sorted by local expert; each has one slot
+  /// The received rows, sorted by local expert; each has one slot. Of a group of one rank: by_expert itself.
+  RowOrder by_local_expert;
 };
 
 class Dispatcher {
@@ -24,7 +25,6 @@ class Dispatcher {
   /// The experts are split evenly over the ranks of `group`, in rank order.
   Dispatcher(Communicator& group, int64_t num_experts);
 
-  int64_t first_expert() const { return first_expert_; }
   int64_t num_local_experts() const { return num_local_experts_; }
 
   /// `expert_TK` int64, -1 = dropped. Collective: exchanges counts.
@@ -40,7 +40,6 @@ class Dispatcher {
   Communicator& group_;
   int64_t num_experts_;
   int64_t num_local_experts_;
-  int64_t first_expert_;
 };
 
 }  // namespace granule

@@ -51,12 +51,12 @@ void ModelConfig::check() const {
   check_experts_have_a_layer(*this);
 }
 
-int64_t ModelConfig::num_routed_layers() const {
-  int64_t count = 0;
+std::vector<int64_t> ModelConfig::routed_layers() const {
+  std::vector<int64_t> layers;
   for (int64_t layer = 0; layer < num_hidden_layers; ++layer) {
-    count += has_experts(layer) && router.n_routed_experts > 0;
+    if (has_experts(layer) && router.n_routed_experts > 0) layers.push_back(layer);
   }
-  return count;
+  return layers;
 }
 
 }  // namespace granule

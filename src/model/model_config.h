@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/balance.h"
 #include "model/router_config.h"
@@ -61,8 +62,9 @@ struct ModelConfig {
     return router.n_routed_experts + n_shared_experts > 0 && layer >= first_k_dense_replace &&
            layer % moe_layer_freq == 0;
   }
-  /// Layers in which a router chooses among experts.
-  int64_t num_routed_layers() const;
+  /// The layers in which a router chooses among experts, in order.
+  std::vector<int64_t> routed_layers() const;
+  int64_t num_routed_layers() const { return static_cast<int64_t>(routed_layers().size()); }
 };
 
 }  // namespace granule

@@ -20,8 +20,9 @@
 
 namespace granule {
 
-/// A checkpoint could not be written; the ones before are as they were. Thrown on all ranks with the same
-/// text, which names the rank, the path and the system's reason.
+/// A checkpoint could not be written; the ones before are as they were. If only its new name could not be
+/// made durable, it may be there all the same, whole. Thrown on all ranks with the same text, which names the
+/// rank, the path and the system's reason.
 class CheckpointError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -96,13 +96,13 @@ void change_routing(Analyst& analyst, const ModelConfig& model, ExpertAnalysis& 
 ExpertAnalysis analyze_experts(const TrainedModel& trained, const std::vector<NamedData>& sets,
                                const AnalysisOptions& options) {
   const auto& model = trained.config.model;
-  if (routed_layers(model).empty()) {
+  if (model.num_routed_layers() == 0) {
     throw InputError(trained.checkpoint, "is a model without routed experts; there is nothing to analyze");
   }
   Analyst analyst(trained, sets, options);
   ExpertAnalysis analysis;
   analysis.sets = sets;
-  analysis.layers = routed_layers(model);
+  analysis.layers = model.routed_layers();
   analysis.unchanged = analyst.losses({}, &analysis.num_tokens);
   log_info(join_text("as trained: loss ", analysis.unchanged.mean));
   if (model.router.is_hash()) {

@@ -38,7 +38,7 @@ struct ExpertAnalysis {
       disabled;  ///< figure 4: 1/16 ... 4/16 of the routed experts, rounded to the nearest
   std::vector<ChangedLosses> fewer;         ///< figure 5: K - 1 ... 1 routed experts
   std::optional<ChangedLosses> replaced;    ///< no shared experts, as many routed ones more
-  std::vector<int64_t> layers;              ///< routed_layers
+  std::vector<int64_t> layers;              ///< the model's routed_layers
   std::vector<std::vector<ExpertUse>> use;  ///< [set][i], of layer layers[i]
 };
 

@@ -43,20 +43,12 @@ void finish(ExpertUse& use, Communicator& replica) {
 
 }  // namespace
 
-std::vector<int64_t> routed_layers(const ModelConfig& config) {
-  std::vector<int64_t> layers;
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
-    if (config.router.n_routed_experts > 0 && config.has_experts(layer)) layers.push_back(layer);
-  }
-  return layers;
-}
-
 std::vector<ExpertUse> expert_use(const Transformer& model, Communicator& replica, Loader& loader) {
   const at::NoGradGuard no_grad;
   CHECK(loader.global_batch_size() % replica.size() == 0);
   const int64_t num_rows = loader.global_batch_size() / replica.size();
   std::vector<ExpertUse> uses;
-  for (size_t i = 0; i < routed_layers(model.config()).size(); ++i) {
+  for (int64_t i = 0; i < model.config().num_routed_layers(); ++i) {
     uses.push_back(no_use(model.config().router.n_routed_experts));
   }
   for (int64_t step = 0; step < loader.num_steps(); ++step) {

@@ -21,10 +21,7 @@ struct ExpertUse {
   at::Tensor gate_E;         ///< fp64: mean gate of the tokens that chose it; 0 if none did
 };
 
-/// Numbers of the layers that have a router.
-std::vector<int64_t> routed_layers(const ModelConfig& config);
-
-/// One ExpertUse for each of routed_layers. Reads all of `loader`, as evaluate does. Collective.
+/// One ExpertUse for each of the model's routed_layers. Reads all of `loader`, as evaluate does. Collective.
 std::vector<ExpertUse> expert_use(const Transformer& model, Communicator& replica, Loader& loader);
 
 }  // namespace granule

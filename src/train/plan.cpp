@@ -6,8 +6,6 @@ namespace granule {
 
 namespace {
 
-constexpr double kGib = 1024.0 * 1024 * 1024;
-
 std::string memory_fault(const RankMemory& memory, double limit) {
   if (memory.total() <= limit) return "";
   char text[160];

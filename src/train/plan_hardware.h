@@ -8,6 +8,8 @@
 
 namespace granule {
 
+inline constexpr double kGib = 1024.0 * 1024 * 1024;
+
 struct HardwareConfig {
   std::string name = "h100";
   double bf16_tflops = 989;

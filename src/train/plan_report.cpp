@@ -11,7 +11,6 @@ namespace granule {
 
 namespace {
 
-constexpr double kGib = 1024.0 * 1024 * 1024;
 constexpr char kPlanOnly[] = "pipeline > 1 is a plan only: granule train runs one stage (--pipeline 1)\n";
 
 // With so many decimals, and more where they would show less than two digits of a small value.

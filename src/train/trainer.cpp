@@ -64,11 +64,6 @@ std::unique_ptr<Loader> open_validation(const RunConfig& config, int64_t num_rea
       train.micro_batch_size * num_readers);
 }
 
-double seconds_between(std::chrono::steady_clock::time_point begin,
-                       std::chrono::steady_clock::time_point end) {
-  return std::chrono::duration<double>(end - begin).count();
-}
-
 }  // namespace
 
 Trainer::Trainer(World& world, const RunConfig& config)
@@ -259,8 +254,9 @@ void Trainer::count_skipped(const StepOutcome& outcome) {
 }
 
 MetricRecord Trainer::metrics_of(const StepOutcome& outcome, double lr) {
-  const double step_seconds = seconds_between(line_begin_, Clock::now()) /
-                              static_cast<double>(std::max<int64_t>(1, state_.step - line_step_));
+  const std::chrono::duration<double> since_line = Clock::now() - line_begin_;
+  const double step_seconds =
+      since_line.count() / static_cast<double>(std::max<int64_t>(1, state_.step - line_step_));
   restart_line_clock();
   const double tokens_per_second =
       static_cast<double>(config_.train.global_batch_size * config_.train.seq_length) / step_seconds;
@@ -299,17 +295,17 @@ void Trainer::add_balance(MetricRecord& record, const std::vector<RoutingStatist
 }
 
 void Trainer::add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const {
-  size_t routed = 0;
-  for (int64_t layer = 0; layer < config_.model.num_hidden_layers && routed < routing.size(); ++layer) {
-    if (!config_.model.has_experts(layer)) continue;
-    const auto& statistics = routing[routed++];
+  const auto layers = config_.model.routed_layers();
+  CHECK(routing.size() == layers.size(), routing.size(), " routers were heard of ", layers.size());
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const auto& statistics = routing[i];
     const std::span count_E(statistics.count_E.const_data_ptr<int64_t>(),
                             static_cast<size_t>(statistics.count_E.numel()));
     const int64_t chosen = statistics.chosen_E.sum().item<int64_t>();
     const int64_t taken = statistics.count_E.sum().item<int64_t>();
     record.add_experts(
-        layer, expert_statistics(count_E, chosen - taken, statistics.entropy_sum, statistics.num_tokens));
-    if (log_->expert_counts_are_due(state_.step)) record.add_expert_counts(layer, count_E);
+        layers[i], expert_statistics(count_E, chosen - taken, statistics.entropy_sum, statistics.num_tokens));
+    if (log_->expert_counts_are_due(state_.step)) record.add_expert_counts(layers[i], count_E);
   }
 }
 
@@ -338,9 +334,9 @@ void Trainer::restart_line_clock() {
 }
 
 bool Trainer::asked_to_stop() {
-  const double minutes = seconds_between(begin_, Clock::now()) / 60;
+  const std::chrono::duration<double, std::ratio<60>> minutes = Clock::now() - begin_;
   const bool time_is_up =
-      config_.train.exit_duration_in_mins > 0 && minutes >= config_.train.exit_duration_in_mins;
+      config_.train.exit_duration_in_mins > 0 && minutes.count() >= config_.train.exit_duration_in_mins;
   const int64_t mine = stop_signal_.received() != 0 ? stop_signal_.received() : time_is_up ? SIGALRM : 0;
   return mesh_.world().all_reduce_max(mine) != 0;
 }

@@ -30,6 +30,15 @@ double run(const Transformer& model, const at::Tensor& token_BS, ForwardContext 
   return loss.item<double>();
 }
 
+TEST(ModelConfig, RoutedLayersAreThoseWithARouter) {
+  auto config = small_config();
+  EXPECT_EQ(config.routed_layers(), (std::vector<int64_t>{1, 2}));
+  config.moe_layer_freq = 2;
+  EXPECT_EQ(config.routed_layers(), std::vector<int64_t>{2});
+  config.router.n_routed_experts = 0;
+  EXPECT_EQ(config.num_routed_layers(), 0);
+}
+
 TEST(ModelConfig, RefusesExpertsThatNoLayerHas) {
   const auto refusal = [](int64_t routed, int64_t shared, int64_t first_dense,
                           int64_t frequency) -> std::string {

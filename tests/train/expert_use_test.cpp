@@ -30,14 +30,6 @@ class ExpertUseTest : public testing::Test {
   Transformer model_;
 };
 
-TEST_F(ExpertUseTest, RoutedLayersAreThoseWithARouter) {
-  EXPECT_EQ(routed_layers(config_), (std::vector<int64_t>{1, 2}));
-  config_.moe_layer_freq = 2;
-  EXPECT_EQ(routed_layers(config_), std::vector<int64_t>{2});
-  config_.router.n_routed_experts = 0;
-  EXPECT_TRUE(routed_layers(config_).empty());
-}
-
 // Token by token and choice by choice, one sequence at a time; the last one ends in padding.
 TEST_F(ExpertUseTest, EqualsALoopOverTokensAndChoices) {
   auto rows = loader(1);

@@ -15,7 +15,6 @@
 namespace granule {
 namespace {
 
-constexpr double kGib = 1024.0 * 1024 * 1024;
 constexpr double kMib = 1024.0 * 1024;
 
 struct Example {
