@@ -63,8 +63,7 @@ void RunConfig::adopt_tokenizer() {
   const bool has_chats = data.trains_on_chats() || data.validates_on_chats();
   if (!has_chats || !data.tokenizer.empty()) return;
   if (has_begun(run_dir)) data.tokenizer = existing_tokenizer(run_dir);
-  if (data.tokenizer.empty() && !checkpoint.load.empty())
-    data.tokenizer = existing_tokenizer(checkpoint.load);
+  if (data.tokenizer.empty() && !checkpoint.load.empty()) data.tokenizer = tokenizer_of_model(checkpoint.load);
 }
 
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {

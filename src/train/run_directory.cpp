@@ -42,6 +42,13 @@ std::string existing_tokenizer(const std::string& directory) {
   return std::filesystem::exists(path) ? path : "";
 }
 
+std::string tokenizer_of_model(const std::string& path) {
+  const auto own = existing_tokenizer(path);
+  if (!own.empty()) return own;
+  const auto checkpoints = find_checkpoints(path);
+  return checkpoints.empty() ? "" : existing_tokenizer(checkpoints.front().path);
+}
+
 void check_same_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
   const auto own = own_tokenizer(run_dir);
   if (own.empty() || !std::filesystem::exists(tokenizer)) return;

@@ -29,6 +29,9 @@ std::string tokenizer_path(const std::string& run_dir);
 bool has_begun(const std::string& run_dir);
 /// The tokenizer.json of a run or checkpoint directory; empty if it has none.
 std::string existing_tokenizer(const std::string& directory);
+/// The tokenizer.json of what checkpoint.load may name: beside a model of Hugging Face or a run, else in the
+/// newest checkpoint that is there; empty if there is none.
+std::string tokenizer_of_model(const std::string& path);
 
 /// Throws ConfigError if the run has begun with another tokenizer.json than this.
 void check_same_tokenizer(const std::string& tokenizer, const std::string& run_dir);

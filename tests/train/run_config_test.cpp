@@ -77,6 +77,21 @@ TEST(RunConfig, ConversationsAreReadWithTheTokenizerOfTheModelThatIsLoaded) {
   EXPECT_EQ(adopted("tokens", load, ""), "");
 }
 
+TEST(RunConfig, TheTokenizerOfALoadedModelIsFoundWhereItsCheckpointsAre) {
+  const DataDirectory run;
+  const auto newest = run.path("checkpoints/step-0000002");
+  std::filesystem::create_directories(newest);
+  std::filesystem::create_directories(run.path("checkpoints/step-0000001"));
+  run.write_bytes("checkpoints/step-0000002/tokenizer.json", "{}");
+  for (const auto& load : {run.path(), run.path("checkpoints"), run.path("checkpoints") + "/", newest}) {
+    RunConfig config;
+    config.data.train = {"a.jsonl"};
+    config.checkpoint.load = load;
+    config.adopt_tokenizer();
+    EXPECT_EQ(config.data.tokenizer, newest + "/tokenizer.json") << load;
+  }
+}
+
 TEST(RunConfig, ARunThatHasBegunReadsConversationsWithItsOwnTokenizer) {
   const DataDirectory load, run;
   load.write_bytes("tokenizer.json", "{}");
