@@ -110,6 +110,7 @@ std::vector<PlacedParameter> Transformer::placed_parameters() const {
 void Transformer::adapt(const LoraConfig& lora, uint64_t seed) {
   add_adapters(*this, lora, seed);
   config_.router.moe_router_bias_update_rate = 0;
+  config_.router.moe_router_hash_counts.clear();  // the tables are the frozen model's
 }
 
 void Transformer::initialize(uint64_t seed) {

@@ -21,10 +21,18 @@ namespace granule {
 
 namespace {
 
-std::unique_ptr<Transformer> first_model(const RunConfig& config, Communicator& expert_group,
+// A run that goes on, or begins from a model, needs no first values, nor the files they are made from; but
+// adapters that begin do. Rank 0 holds the run's lock, so what it sees stays.
+bool needs_first_values(const RunConfig& config, Communicator& world) {
+  const bool begun = world.rank() == 0 && has_begun(config.run_dir);
+  const bool from_a_model = !config.checkpoint.load.empty() && !config.lora.is_on();
+  return world.all_reduce_max(int64_t{begun}) == 0 && !from_a_model;
+}
+
+std::unique_ptr<Transformer> first_model(const RunConfig& config, World& world, Communicator& expert_group,
                                          at::Device device) {
   auto model = build_model(config, expert_group, device);
-  model->initialize(static_cast<uint64_t>(config.rng.seed));
+  if (needs_first_values(config, world.all())) model->initialize(static_cast<uint64_t>(config.rng.seed));
   return model;
 }
 
@@ -77,7 +85,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       validation_loader_(open_validation(config, mesh_.replica().size())),
       bytes_V_(bytes_of_ids(config)),
       train_iters_(length_of_run(config, training_loader_)),
-      model_(first_model(config, mesh_.expert(), device_)),
+      model_(first_model(config, world, mesh_.expert(), device_)),
       optimizer_(trained_parameters(model_->placed_parameters()), {mesh_.world(), mesh_.replica(), mesh_.data()},
                  config.optimizer),
       step_(*model_, optimizer_, mesh_.replica(), config.train.micro_batch_size,

@@ -126,6 +126,25 @@ def test_another_order_of_the_data_is_said(unbroken, data, tmp_path):
     assert "the data come in another order" not in job.stderr
 
 
+def test_what_first_values_are_made_from_is_needed_once(data, tmp_path):
+    counts = tmp_path / "counts.txt"
+    counts.write_text("3\n1\n" * 160)
+    config = jobs.write_config(tmp_path, data)
+    hashed = ("model.moe_router_type=hash", "model.num_experts_per_tok=1", "model.moe_aux_loss_coeff=0",
+              f"model.moe_router_hash_counts={counts}", "scheduler.lr_decay_style=constant")
+    jobs.run("train", config, *hashed, "train.train_iters=1", ranks=None)
+    counts.unlink()
+    jobs.run("train", config, *hashed, "train.train_iters=2", ranks=2)
+    first, second = (jobs.tensors(tmp_path / f"run/checkpoints/step-000000{step}") for step in (1, 2))
+    tables = [name for name in first if name.startswith("parameter/") and name.endswith("tid2eid")]
+    assert len(tables) == 2 and all((first[name] == second[name]).all() for name in tables)
+    tuned, fresh = f"run_dir={tmp_path}/tuned", f"run_dir={tmp_path}/fresh"
+    jobs.run("train", config, *hashed, "train.train_iters=1", tuned, f"checkpoint.load={tmp_path}/run",
+             "checkpoint.finetune=true", ranks=None)
+    job = jobs.run("train", config, *hashed, "train.train_iters=1", fresh, ranks=None, code=3)
+    assert "counts.txt" in job.stderr
+
+
 @pytest.mark.parametrize("trial", range(20))
 def test_killed_rank_during_saves_loses_no_committed_checkpoint(unbroken, data, tmp_path, trial):
     chance = random.Random(trial)
