@@ -16,6 +16,7 @@ class BlendedSource : public SampleSource {
 
   int64_t seq_length() const override { return sources_.front()->seq_length(); }
   int64_t num_samples() const override { return kEndless; }
+  uint64_t fingerprint() const override;
   void read(int64_t index, const SampleRow& row) override;
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hash.h"
 #include "data/epoch_order.h"
 #include "data/packing.h"
 #include "data/validation_source.h"
@@ -18,6 +19,20 @@ double PackedChats::fullness() const {
   int64_t num_tokens = 0;
   for (const auto length : examples_.lengths()) num_tokens += length;
   return static_cast<double>(num_tokens) / static_cast<double>(num_rows() * (seq_length_ + 1));
+}
+
+uint64_t PackedChats::fingerprint() const {
+  Hasher hasher;
+  const auto update = [&](int64_t count) { hasher.update(&count, sizeof(count)); };
+  for (const auto& row : rows_) {
+    update(std::ssize(row));
+    for (const auto example : row) {
+      const auto ids = examples_.ids(example);
+      update(std::ssize(ids));
+      hasher.update(ids.data(), ids.size_bytes());
+    }
+  }
+  return hasher.digest();
 }
 
 void PackedChats::read(int64_t row, const SampleRow& sample) const {

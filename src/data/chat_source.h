@@ -18,6 +18,8 @@ class PackedChats {
   int64_t num_rows() const { return static_cast<int64_t>(rows_.size()); }
   /// Share of the rows that is not padding.
   double fullness() const;
+  /// Of all rows in order.
+  uint64_t fingerprint() const;
   /// An example is a segment. Its last token is only the label of the one before: as an input it is padding,
   /// so that an example weighs the same in every row. The row's rest is padding: id 0, segment -1.
   void read(int64_t row, const SampleRow& sample) const;
@@ -36,6 +38,7 @@ class ChatTrainingSource : public SampleSource {
 
   int64_t seq_length() const override { return chats_.seq_length(); }
   int64_t num_samples() const override;
+  uint64_t fingerprint() const override { return chats_.fingerprint(); }
   void read(int64_t index, const SampleRow& row) override;
 
  private:

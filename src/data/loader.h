@@ -19,6 +19,8 @@ class Loader {
   /// sources.
   int64_t num_steps() const;
 
+  uint64_t fingerprint() const { return source_->fingerprint(); }
+
   /// From `step` on, batches go on from `sample`, whatever the batch size was before. At first step 0 begins
   /// with sample 0.
   void go_on_from(int64_t step, int64_t sample) { origin_ = sample - step * global_batch_size_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/hash.h"
 
 namespace granule {
 
@@ -37,6 +38,16 @@ PretrainingSource::PretrainingSource(TokenFile file, int64_t seq_length, uint64_
     throw InputError(file_.prefix(), "holds ", file_.num_tokens(), " tokens, one sample takes ",
                      seq_length + 1);
   }
+}
+
+// Orders are made of the documents' lengths alone.
+uint64_t PretrainingSource::fingerprint() const {
+  Hasher hasher;
+  for (int64_t document = 0; document < file_.num_documents(); ++document) {
+    const int64_t length = file_.document_length(document);
+    hasher.update(&length, sizeof(length));
+  }
+  return hasher.digest();
 }
 
 void PretrainingSource::read(int64_t index, const SampleRow& row) {

@@ -29,6 +29,7 @@ class PretrainingSource : public SampleSource {
 
   int64_t seq_length() const override { return seq_length_; }
   int64_t num_samples() const override { return kEndless; }
+  uint64_t fingerprint() const override;
   void read(int64_t index, const SampleRow& row) override;
 
   int64_t num_tokens() const { return file_.num_tokens(); }

@@ -26,6 +26,9 @@ class SampleSource {
   virtual int64_t seq_length() const = 0;
   /// kEndless if samples go on for ever.
   virtual int64_t num_samples() const = 0;
+  /// Of the data and how they are cut into samples, not of the order these come in: another number wherever a
+  /// run would not find behind its next index what it left there. 0 if no run goes on from it.
+  virtual uint64_t fingerprint() const { return 0; }
   /// Fills all of `row`; 0 <= index < num_samples(). Not for several threads at once: orders are cached.
   virtual void read(int64_t index, const SampleRow& row) = 0;
 };

@@ -47,7 +47,7 @@ Json print_state(const CheckpointManifest& manifest) {
           {"skipped_steps", state.skipped_steps},
           {"skipped_in_a_row", state.skipped_in_a_row},
           {"seed", state.seed},
-          {"extra", Json::parse(state.extra)}};
+          {"data_xxh3", hash_text(state.data_fingerprint)}};
 }
 
 void parse_state(const JsonField& json, CheckpointManifest& manifest) {
@@ -62,7 +62,7 @@ void parse_state(const JsonField& json, CheckpointManifest& manifest) {
   state.skipped_steps = count("skipped_steps");
   state.skipped_in_a_row = count("skipped_in_a_row");
   state.seed = json["seed"].integer(kMin, kMax);
-  state.extra = json["extra"].value().dump();
+  if (const auto data = json.find("data_xxh3")) state.data_fingerprint = parse_hash(data->value());
 }
 
 Json print_parameter(const CheckpointParameter& parameter, size_t num_hashes) {

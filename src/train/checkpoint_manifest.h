@@ -20,7 +20,7 @@ struct TrainState {
   int64_t skipped_steps = 0;
   int64_t skipped_in_a_row = 0;
   int64_t seed = 0;
-  std::string extra = "{}";  ///< a JSON object that means nothing here
+  uint64_t data_fingerprint = 0;  ///< of the training data (SampleSource); 0: unknown
 };
 
 /// The tensors kept of every parameter: itself in fp32, moments in fp32 or bf16. The parameter is the master

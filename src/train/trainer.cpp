@@ -136,14 +136,25 @@ void Trainer::check_that_it_goes_on(const Checkpoint& checkpoint) const {
                       done.consumed_samples, " samples in ", done.step,
                       " steps; a run of epochs keeps its batch, so that it ends with the data");
   }
-  // What decides which samples come when.
-  const auto order = [](const RunConfig& config) {
-    return std::tuple(config.rng.seed, config.train.seq_length, config.data.train, config.data.weights);
-  };
   const bool has_read = done.consumed_samples > 0;  // nothing of an imported model
-  if (has_read && world_.rank() == 0 && order(config_of(checkpoint.path())) != order(config_)) {
-    log_warning(join_text("rng.seed, train.seq_length, data.train or data.weights are not those of ",
+  if (has_read && world_.rank() == 0) warn_of_another_order(checkpoint);
+}
+
+void Trainer::warn_of_another_order(const Checkpoint& checkpoint) const {
+  // What decides which samples come when, beside the data themselves.
+  const auto settings = [](const RunConfig& config) {
+    return std::tuple(config.rng.seed, config.train.seq_length, config.data.train, config.data.weights,
+                      print_config(config.data.chat));
+  };
+  const auto before = checkpoint.manifest().state.data_fingerprint;
+  const bool other_data = before != 0 && before != training_loader_.fingerprint();
+  try {
+    if (!other_data && settings(config_of(checkpoint.path())) == settings(config_)) return;
+    log_warning(join_text("rng.seed, train.seq_length, data.train, data.weights, data.chat or what the files hold "
+                          "are not those of ",
                           checkpoint.path(), ": the data come in another order, so that some are read again"));
+  } catch (const ConfigError& error) {
+    log_warning(join_text("whether the data come in the same order as before cannot be told: ", error.what()));
   }
 }
 
@@ -183,6 +194,7 @@ void Trainer::prepare_log() {
   log_->text("config", text);
   restart_line_clock();
   state_.seed = config_.rng.seed;
+  state_.data_fingerprint = training_loader_.fingerprint();
   writer_.emplace(CheckpointWriterOptions{.directory = checkpoints_path(config_.run_dir),
                                           .most_recent_k = config_.checkpoint.most_recent_k,
                                           .layout = {config_.parallel.pipeline, mesh_.data().size(),

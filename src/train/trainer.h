@@ -45,6 +45,7 @@ class Trainer {
   void restore();
   /// Throws ConfigError where the config cannot go on from it; warns where other data would come next.
   void check_that_it_goes_on(const Checkpoint& checkpoint) const;
+  void warn_of_another_order(const Checkpoint& checkpoint) const;
   void go_on_from(const Checkpoint& checkpoint);
   /// The parameters at `path`, of any kind that checkpoint.load may name.
   std::unique_ptr<ParameterSource> open_parameters_of(const std::string& path) const;

@@ -30,5 +30,21 @@ TEST(BlendedSource, ReadsTheSampleThatTheBlendNames) {
   }
 }
 
+TEST(BlendedSource, HasAFingerprintOfAllItsSources) {
+  const DataDirectory directory;
+  const auto a = directory.write_tokens("a", random_documents(20, 30, 500, 1));
+  const auto b = directory.write_tokens("b", random_documents(20, 30, 500, 2));
+  const auto fingerprint = [&](const std::vector<std::string>& prefixes) {
+    std::vector<std::unique_ptr<SampleSource>> sources;
+    for (const auto& prefix : prefixes) {
+      sources.push_back(std::make_unique<PretrainingSource>(TokenFile(prefix), 8, 3, "x"));
+    }
+    return BlendedSource(std::move(sources), std::vector<double>(prefixes.size(), 1)).fingerprint();
+  };
+  EXPECT_EQ(fingerprint({a, b}), fingerprint({a, b}));
+  EXPECT_NE(fingerprint({a, b}), fingerprint({a, a}));
+  EXPECT_NE(fingerprint({a, b}), fingerprint({b, a}));
+}
+
 }  // namespace
 }  // namespace granule

@@ -60,6 +60,15 @@ TEST(PackedChats, GivesEachExampleARowOfItsOwnWithoutPacking) {
   EXPECT_EQ(row_of(chats, 1).segment, (std::vector<int64_t>{0, 0, 0, -1, -1, -1, -1, -1}));
 }
 
+TEST(PackedChats, HaveAnotherFingerprintIfAnyRowIsAnother) {
+  const auto fingerprint = packed({3, 4, 9}).fingerprint();
+  EXPECT_EQ(packed({3, 4, 9}).fingerprint(), fingerprint);
+  EXPECT_NE(packed({3, 4, 9}, false).fingerprint(), fingerprint);
+  EXPECT_NE(packed({4, 3, 9}).fingerprint(), fingerprint);
+  EXPECT_NE(packed({3, 4, 9, 2}).fingerprint(), fingerprint);
+  EXPECT_EQ(ChatTrainingSource(packed({3, 4, 9}), 5, 3).fingerprint(), fingerprint);
+}
+
 const std::vector<int64_t> kEqualLengths(7, 9);
 
 std::vector<int64_t> first_ids(ChatTrainingSource& source, int64_t begin, int64_t end) {

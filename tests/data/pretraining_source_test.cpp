@@ -40,6 +40,18 @@ TEST(PretrainingSource, DependsOnIndexAloneWhateverWasReadBefore) {
   EXPECT_NE(read_sample(other_seed, 0).token, samples[0].token);
 }
 
+TEST(PretrainingSource, HasAnotherFingerprintIfDocumentsAreOthers) {
+  const DataDirectory directory;
+  const auto fingerprint = [&](const Documents& documents) {
+    return PretrainingSource(TokenFile(directory.write_tokens("x", documents)), 4, 5, "x").fingerprint();
+  };
+  const Documents documents{{1, 2, 3, 4, 5}, {6, 7}};
+  const auto first = fingerprint(documents);
+  EXPECT_EQ(fingerprint(documents), first);
+  EXPECT_NE(fingerprint({{1, 2, 3, 4, 5}, {6, 7}, {8}}), first);
+  EXPECT_NE(fingerprint({{6, 7}, {1, 2, 3, 4, 5}}), first);
+}
+
 TEST(PretrainingSource, CountsEveryLabelInOneSegmentUnlessTold) {
   const DataDirectory directory;
   PretrainingSource source(TokenFile(directory.write_tokens("x", random_documents(20, 6, 500))), 16, 5, "x");

@@ -132,6 +132,20 @@ def test_stopping_in_the_middle_of_an_epoch_changes_nothing(base, tuned, chats, 
     jobs.assert_same_state(resumed, whole)
 
 
+def test_other_conversations_or_rows_are_said(base, chats, tmp_path):
+    own = tmp_path / "train.jsonl"
+    shutil.copy(chats, own)
+    shutil.copy(chats.parent / "valid.jsonl", tmp_path / "valid.jsonl")
+    arguments = ("train", write_config(tmp_path, own, base), *SFT, "train.global_batch_size=2",
+                 "train.num_train_epochs=0")
+    said = "the data come in another order"
+    jobs.run(*arguments, "train.train_iters=1", ranks=None)
+    assert said not in jobs.run(*arguments, "train.train_iters=2", ranks=None).stderr
+    assert said in jobs.run(*arguments, "train.train_iters=3", "data.chat.packing=false", ranks=None).stderr
+    write_chats(own, CHATS + CHATS[:1])
+    assert said in jobs.run(*arguments, "train.train_iters=4", "data.chat.packing=false", ranks=None).stderr
+
+
 def test_every_layout_learns_the_same(tuned, base, chats, tmp_path):
     config = write_config(tmp_path, chats, base)
     jobs.run("train", config, *SFT, "train.global_batch_size=2", "train.micro_batch_size=1", "parallel.expert=2", ranks=2)

@@ -126,6 +126,27 @@ def test_another_order_of_the_data_is_said(unbroken, data, tmp_path):
     assert "the data come in another order" not in job.stderr
 
 
+def test_other_documents_in_a_file_of_the_same_name_are_said(data, tmp_path):
+    copy = shutil.copytree(data, tmp_path / "data")
+    config = jobs.write_config(tmp_path, copy)
+    constant = ("train", config, "scheduler.lr_decay_style=constant")
+    jobs.run(*constant, "train.train_iters=1", ranks=None)
+    assert "in another order" not in jobs.run(*constant, "train.train_iters=2", ranks=None).stderr
+    for ending in ("bin", "idx"):
+        shutil.copy(copy / f"valid.{ending}", copy / f"train.{ending}")
+    assert "in another order" in jobs.run(*constant, "train.train_iters=3", ranks=None).stderr
+
+
+def test_a_config_of_another_version_beside_a_checkpoint_stops_no_run(unbroken, data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    kept = jobs.newest_checkpoint(tmp_path / "run") / "config.yaml"
+    kept.write_text(kept.read_text().replace("log_interval:", "lag_interval:"))
+    job = jobs.run("train", config, "train.train_iters=11", "checkpoint.verify=false", ranks=2)
+    assert "cannot be told" in job.stderr and "lag_interval" in job.stderr
+    assert jobs.newest_checkpoint(tmp_path / "run").name == "step-0000011"
+
+
 def test_what_first_values_are_made_from_is_needed_once(data, tmp_path):
     counts = tmp_path / "counts.txt"
     counts.write_text("3\n1\n" * 160)

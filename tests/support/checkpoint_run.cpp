@@ -85,7 +85,7 @@ TrainState coded_train_state(int64_t step) {
           .skipped_steps = 2,
           .skipped_in_a_row = 1,
           .seed = 1234,
-          .extra = "{\"note\":\"x\"}"};
+          .data_fingerprint = 77};
 }
 
 NamedState write_coded_checkpoint(const std::string& directory, int data, int expert, int64_t step,

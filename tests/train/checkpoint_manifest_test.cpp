@@ -15,7 +15,7 @@ CheckpointManifest example() {
                     .skipped_steps = 3,
                     .skipped_in_a_row = 1,
                     .seed = 9,
-                    .extra = "{\"a\":[1,2]}"};
+                    .data_fingerprint = 0x0123456789abcdefu};
   manifest.num_updates = 997;
   manifest.layout = {.data = 2, .expert = 3};
   manifest.files = {{"rank-00000.safetensors", 100, 0xfedcba9876543210u}, {"rank-00001.safetensors", 7, 1}};
@@ -55,7 +55,7 @@ TEST(CheckpointManifest, ReadsBackWhatWasPrinted) {
   EXPECT_EQ(manifest.state.skipped_steps, 3);
   EXPECT_EQ(manifest.state.skipped_in_a_row, 1);
   EXPECT_EQ(manifest.state.seed, 9);
-  EXPECT_EQ(manifest.state.extra, "{\"a\":[1,2]}");
+  EXPECT_EQ(manifest.state.data_fingerprint, 0x0123456789abcdefu);
   EXPECT_EQ(manifest.num_updates, 997);
   EXPECT_EQ(manifest.layout.data, 2);
   EXPECT_EQ(manifest.layout.expert, 3);
@@ -77,6 +77,12 @@ TEST(CheckpointManifest, ReadsBackWhatWasPrinted) {
   EXPECT_EQ(manifest.find("b\"ü")->num_elements(), 1);
   EXPECT_EQ(manifest.find("c"), nullptr);
   EXPECT_EQ(print_manifest(manifest), print_manifest(example()));
+}
+
+// Earlier ones had an "extra" instead.
+TEST(CheckpointManifest, OfAnEarlierOneTheDataAreUnknown) {
+  const auto text = edited("\"data_xxh3\": \"0123456789abcdef\"", "\"extra\": {}");
+  EXPECT_EQ(parse_manifest(text, "manifest.json").state.data_fingerprint, 0u);
 }
 
 TEST(CheckpointManifest, AnyFlippedBitIsNoticed) {

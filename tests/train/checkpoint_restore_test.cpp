@@ -115,7 +115,7 @@ TEST(CheckpointRestore, GivesBackWhatTheTrainerRemembers) {
     EXPECT_EQ(state.consumed_tokens, expected.consumed_tokens);
     EXPECT_EQ(state.skipped_steps, expected.skipped_steps);
     EXPECT_EQ(state.seed, expected.seed);
-    EXPECT_EQ(state.extra, expected.extra);
+    EXPECT_EQ(state.data_fingerprint, expected.data_fingerprint);
     EXPECT_EQ(checkpoint->manifest().layout.data, 2);
   });
 }
