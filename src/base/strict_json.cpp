@@ -28,6 +28,9 @@ json read_strict_json(const std::string& path, uint64_t max_bytes, int max_depth
 }
 
 json parse_strict_json(std::string_view text, const std::string& place, int max_depth) {
+  // The parser takes a zero byte for the end of its input.
+  if (text.find('\0') != std::string_view::npos)
+    throw InputError(place, "is no valid JSON: it contains a zero byte");
   std::vector<std::set<std::string>> open_objects;
   const json::parser_callback_t watch = [&](int depth, json::parse_event_t event, json& parsed) {
     if (depth > max_depth) throw InputError(place, "nests deeper than ", max_depth, " levels");

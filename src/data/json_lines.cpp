@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "data/utf8.h"
 
 namespace granule {
 
@@ -37,7 +38,7 @@ void read_lines(const std::string& path, const std::function<void(std::string_vi
   for (uint64_t offset = 0; offset < file.size(); offset += block.size()) {
     block.resize(std::min(kBlockBytes, file.size() - offset));
     file.read_at(offset, block.data(), block.size());
-    std::string_view rest = block;
+    std::string_view rest = offset == 0 ? without_byte_order_mark(block) : block;
     for (auto end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
       append(rest.substr(0, end));
       use_pending();

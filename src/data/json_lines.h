@@ -14,8 +14,8 @@ namespace granule {
 /// By its name.
 bool is_json_lines_file(const std::string& path);
 
-/// Calls `use` with the text of each line that is not blank and its place, "FILE:LINE". Throws InputError for
-/// a line longer than `max_line_bytes`.
+/// Calls `use` with the text of each line that is not blank and its place, "FILE:LINE". A byte order mark
+/// before the first is dropped. Throws InputError for a line longer than `max_line_bytes`.
 void read_lines(const std::string& path,
                 const std::function<void(std::string_view line, const std::string& place)>& use,
                 uint64_t max_line_bytes = uint64_t{64} << 20);

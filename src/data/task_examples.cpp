@@ -13,6 +13,10 @@ namespace {
 
 constexpr uint64_t kMaxTextBytes = uint64_t{1} << 30;
 
+std::string read_text(const std::string& path) {
+  return replace_invalid_utf8(without_byte_order_mark(read_text_file(path, kMaxTextBytes)));
+}
+
 template <class Example, class Read>
 std::vector<Example> read_examples(const std::string& path, const Read& read) {
   std::vector<Example> examples;
@@ -53,7 +57,7 @@ std::vector<std::string> read_prompts(const std::string& path) {
   if (is_json_lines_file(path)) {
     return read_examples<std::string>(path, [](const JsonField& record) { return record["prompt"].text(); });
   }
-  std::istringstream text(replace_invalid_utf8(read_text_file(path, kMaxTextBytes)));
+  std::istringstream text(read_text(path));
   std::vector<std::string> prompts;
   for (std::string line; std::getline(text, line);) {
     if (line.ends_with('\r')) line.pop_back();
@@ -67,7 +71,7 @@ std::vector<std::string> read_texts(const std::string& path) {
   if (is_json_lines_file(path)) {
     return read_examples<std::string>(path, [](const JsonField& record) { return record["text"].text(); });
   }
-  return {replace_invalid_utf8(read_text_file(path, kMaxTextBytes))};
+  return {read_text(path)};
 }
 
 }  // namespace granule

@@ -24,9 +24,10 @@ struct TargetExample {
 // ignored.
 std::vector<ChoiceExample> read_choice_examples(const std::string& path);
 std::vector<TargetExample> read_target_examples(const std::string& path);
-/// The "prompt" of each line of a .jsonl file; each line of any other file. Valid UTF-8.
+/// The "prompt" of each line of a .jsonl file; each line of any other file. Valid UTF-8, without a byte order
+/// mark.
 std::vector<std::string> read_prompts(const std::string& path);
-/// The "text" of each line of a .jsonl file; any other file is one text. Valid UTF-8.
+/// The "text" of each line of a .jsonl file; any other file is one text. Likewise.
 std::vector<std::string> read_texts(const std::string& path);
 
 }  // namespace granule

@@ -45,6 +45,11 @@ Utf8Character first_character(std::string_view text) {
   return {lead.size, true, false, code_point};
 }
 
+std::string_view without_byte_order_mark(std::string_view text) {
+  constexpr std::string_view kMark = "\uFEFF";
+  return text.starts_with(kMark) ? text.substr(kMark.size()) : text;
+}
+
 std::string replace_invalid_utf8(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -20,6 +20,9 @@ struct Utf8Character {
 /// Of non-empty text.
 Utf8Character first_character(std::string_view text);
 
+/// The text of a file, behind the byte order mark that some programs begin one with.
+std::string_view without_byte_order_mark(std::string_view text);
+
 /// The text with U+FFFD in place of each broken sequence.
 std::string replace_invalid_utf8(std::string_view text);
 

@@ -39,6 +39,8 @@ TEST_F(StrictJson, RefusesWhatIsNoJson) {
   for (const char* text : {"", "{", "[1,]", "{\"a\": 1} x", "nan", "\"\xff\"", "\"\\ud800\"", "{'a': 1}"}) {
     EXPECT_NE(error_of(text).find("is no valid JSON"), std::string::npos) << text;
   }
+  EXPECT_NE(error_of(std::string("{\"a\": 1}\0, \"b\": 2}", 18)).find("it contains a zero byte"),
+            std::string::npos);
 }
 
 TEST_F(StrictJson, NamesFieldsInErrors) {

@@ -27,6 +27,8 @@ TEST_F(JsonLines, ReadsALineAtATimeWithAndWithoutTheLastNewline) {
   EXPECT_EQ(read("{\"n\": 1}\n{\"n\": 2}\n"), (std::vector<int64_t>{1, 2}));
   EXPECT_EQ(read("{\"n\": 1}\r\n \n\n{\"n\": 2}"), (std::vector<int64_t>{1, 2}));
   EXPECT_TRUE(read("").empty());
+  EXPECT_EQ(read("\uFEFF{\"n\": 1}\n"), (std::vector<int64_t>{1}));
+  EXPECT_EQ(read("\uFEFF\n{\"n\": 2}"), (std::vector<int64_t>{2}));
 }
 
 TEST_F(JsonLines, PutsLinesTogetherThatAreLongerThanABlock) {

@@ -48,5 +48,17 @@ TEST_F(TaskExamples, ReadsTargetsAndTexts) {
   EXPECT_EQ(read_texts(file("{\"text\": \xff", "x.txt")), (std::vector<std::string>{"{\"text\": \uFFFD"}));
 }
 
+TEST_F(TaskExamples, ReadsPromptsByLine) {
+  EXPECT_EQ(read_prompts(file("a b\r\n\nc", "x.txt")), (std::vector<std::string>{"a b", "", "c"}));
+  EXPECT_EQ(read_prompts(file("{\"prompt\": \"a\"}")), (std::vector<std::string>{"a"}));
+  EXPECT_NE(input_error_of([&] { read_prompts(file("", "x.txt")); }).find("holds no prompts"),
+            std::string::npos);
+}
+
+TEST_F(TaskExamples, DropsTheMarkThatSomeProgramsBeginFilesWith) {
+  EXPECT_EQ(read_prompts(file("\uFEFFa\n\uFEFFb", "x.txt")), (std::vector<std::string>{"a", "\uFEFFb"}));
+  EXPECT_EQ(read_texts(file("\uFEFFa", "x.txt")), (std::vector<std::string>{"a"}));
+}
+
 }  // namespace
 }  // namespace granule
