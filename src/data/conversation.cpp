@@ -11,8 +11,8 @@ namespace {
 
 const std::vector<ConversationKeys>& usual_shapes() {
   static const std::vector<ConversationKeys> kShapes = {
-      {.messages = "messages"},
-      {.messages = "conversations"},
+      {.messages = "messages", .system = "system"},
+      {.messages = "conversations", .system = "system"},
       {.prompt = "instruction", .input = "input", .completion = "output", .system = "system"},
       {.prompt = "prompt", .completion = "completion", .system = "system"},
       {.prompt = "question", .completion = "answer", .system = "system"},
@@ -42,14 +42,13 @@ Conversation read_messages(const JsonField& messages) {
   return turns;
 }
 
+std::string optional_text(const JsonField& line, const std::string& key) {
+  return key.empty() ? "" : line.text_or(key, "");
+}
+
 Conversation read_pair(const JsonField& line, const ConversationKeys& keys) {
-  const auto optional_text = [&](const std::string& key) { return key.empty() ? "" : line.text_or(key, ""); };
-  Conversation turns;
-  const auto system = optional_text(keys.system);
-  if (!system.empty()) turns.push_back({Role::kSystem, system});
-  turns.push_back({Role::kUser, line[keys.prompt].text(), optional_text(keys.input)});
-  turns.push_back({Role::kAssistant, line[keys.completion].text()});
-  return turns;
+  return {{Role::kUser, line[keys.prompt].text(), optional_text(line, keys.input)},
+          {Role::kAssistant, line[keys.completion].text()}};
 }
 
 std::string names_in(const JsonField& line) {
@@ -72,12 +71,12 @@ const ConversationKeys& shape_of(const JsonField& line) {
 
 void ConversationKeys::check() const {
   const bool has_pair = !prompt.empty() && !completion.empty();
-  const bool has_part = !(prompt.empty() && completion.empty() && input.empty() && system.empty());
+  const bool has_part = !(prompt.empty() && completion.empty() && input.empty());
   if (!messages.empty() && has_part) {
     throw ConfigError("data.chat.keys.messages", messages,
-                      "holds all turns; the other keys have no place beside it");
+                      "holds all turns; only data.chat.keys.system has a place beside it");
   }
-  if (messages.empty() && has_part && !has_pair) {
+  if (messages.empty() && (has_part || !system.empty()) && !has_pair) {
     throw ConfigError("data.chat.keys.prompt", join_text('"', prompt, '"'),
                       "and data.chat.keys.completion = \"", completion, "\" must both be given");
   }
@@ -85,7 +84,15 @@ void ConversationKeys::check() const {
 
 Conversation read_conversation(const JsonField& line, const ConversationKeys& keys) {
   const auto& shape = keys.messages.empty() && keys.prompt.empty() ? shape_of(line) : keys;
-  return shape.messages.empty() ? read_pair(line, shape) : read_messages(line[shape.messages]);
+  auto turns = shape.messages.empty() ? read_pair(line, shape) : read_messages(line[shape.messages]);
+  const auto system = optional_text(line, shape.system);
+  if (system.empty()) return turns;
+  if (!turns.empty() && turns.front().role == Role::kSystem) {
+    line[shape.system].refuse(
+        join_text("stands beside a system turn in ", shape.messages, "; one of them must go"));
+  }
+  turns.insert(turns.begin(), Turn{Role::kSystem, system});
+  return turns;
 }
 
 }  // namespace granule

@@ -41,7 +41,7 @@ struct ConversationKeys {
 };
 
 /// Usual shapes: messages (role, content); conversations (from, value); instruction, input, output; prompt,
-/// completion; question, answer; input, output. But for the first two, a `system` may come along.
+/// completion; question, answer; input, output. A `system` may come along with each.
 /// Throws InputError naming the field that is missing or wrong.
 Conversation read_conversation(const JsonField& line, const ConversationKeys& keys = {});
 

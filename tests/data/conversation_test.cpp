@@ -32,6 +32,11 @@ TEST(Conversation, ReadsTheUsualShapes) {
             "system: s | user: u | assistant: a | user: v");
   EXPECT_EQ(read(R"({"conversations": [{"from": "human", "value": "u"}, {"from": "gpt", "value": "a"}]})"),
             "user: u | assistant: a");
+  EXPECT_EQ(read(R"({"system": "s", "conversations": [{"from": "human", "value": "u"}]})"),
+            "system: s | user: u");
+  EXPECT_EQ(read(R"({"messages": [{"role": "user", "content": "u"}], "system": "s"})"),
+            "system: s | user: u");
+  EXPECT_EQ(read(R"({"system": "", "messages": [{"role": "system", "content": "s"}]})"), "system: s");
   EXPECT_EQ(read(R"({"instruction": "u", "input": "x", "output": "a"})"), "user: u / x | assistant: a");
   EXPECT_EQ(read(R"({"instruction": "u", "input": "", "output": "a"})"), "user: u | assistant: a");
   EXPECT_EQ(read(R"({"instruction": "u", "output": "a", "system": "s"})"),
@@ -48,6 +53,7 @@ TEST(Conversation, ReadsTheKeysThatAreNamed) {
   EXPECT_EQ(read(line, {.prompt = "Q", .input = "about", .completion = "A", .system = "none"}),
             "user: u / x | assistant: a");
   EXPECT_EQ(read(line, {.messages = "talk"}), "user: m");
+  EXPECT_EQ(read(line, {.messages = "talk", .system = "about"}), "system: x | user: m");
 }
 
 TEST(Conversation, SaysWhatIsWrongWithALine) {
@@ -71,12 +77,17 @@ TEST(Conversation, SaysWhatIsWrongWithALine) {
                "field messages[0].role is \"tool\", expected");
   expect_error(R"({"messages": [{"role": "user", "content": "u"}, {"role": "system", "content": "s"}]})",
                "field messages[1].role is \"system\", which only the first turn can be");
+  expect_error(R"({"conversations": [{"from": "system", "value": "s"}], "system": "t"})",
+               "field system stands beside a system turn in conversations");
+  expect_error(R"({"messages": [{"role": "user", "content": "u"}], "system": 3})",
+               "field system is 3, expected text");
 }
 
 TEST(Conversation, RefusesKeysThatMakeNoShape) {
   EXPECT_NO_THROW(ConversationKeys{}.check());
   EXPECT_NO_THROW((ConversationKeys{.prompt = "p", .completion = "c"}.check()));
   EXPECT_THROW((ConversationKeys{.prompt = "p"}.check()), ConfigError);
+  EXPECT_NO_THROW((ConversationKeys{.messages = "m", .system = "s"}.check()));
   EXPECT_THROW((ConversationKeys{.system = "s"}.check()), ConfigError);
   EXPECT_THROW((ConversationKeys{.messages = "m", .prompt = "p"}.check()), ConfigError);
 }
