@@ -19,7 +19,8 @@ struct CommShape {
   bool bf16 = false;
 };
 
-/// Throws ConfigError for experts that cannot be spread over the ranks. Collective over the world.
+/// Throws ConfigError for more experts a token than there are, or experts that cannot be spread over the
+/// ranks. Collective over the world.
 std::vector<TimedCase> comm_cases(World& world, const CommShape& shape);
 
 }  // namespace granule

@@ -34,7 +34,8 @@ PlanSearch search_layouts(const RunConfig& config, int64_t ranks, const Hardware
   const auto cost = measure_cost(config.model, config.train.seq_length, config.lora);
   PlanSearch search;
   for (const int64_t stages : pipeline > 0 ? std::vector{pipeline} : divisors(ranks)) {
-    for (const int64_t expert : divisors(ranks / stages)) {
+    // More stages than ranks are one layout too, so that its fault is said.
+    for (const int64_t expert : divisors(std::max<int64_t>(1, ranks / stages))) {
       PlanLayout layout{.ranks = ranks, .pipeline = stages, .expert = expert};
       if (!layout_fault(config, layout).empty()) {
         search.infeasible.push_back(make_plan(config, cost, layout, hardware));

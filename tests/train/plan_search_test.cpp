@@ -53,6 +53,10 @@ TEST(PlanSearch, KeepsToTheStagesItIsGiven) {
   ASSERT_FALSE(search.feasible.empty());
   for (const auto& plan : search.feasible) EXPECT_EQ(plan.layout.pipeline, 1);
   ASSERT_FALSE(search_layouts(paper_config("deepseekmoe_16b"), 64, {}, 3).infeasible.empty());
+  const auto many = search_layouts(paper_config("deepseekmoe_16b"), 4, {}, 8);
+  EXPECT_TRUE(many.feasible.empty());
+  ASSERT_EQ(many.infeasible.size(), 1U);
+  EXPECT_EQ(many.infeasible[0].fault, "8 stages do not divide 4 ranks");
 }
 
 TEST(PlanSearch, CoversEveryPairOfStagesAndExpertRanks) {
