@@ -133,7 +133,10 @@ void add_eval_command(CLI::App& app, Command& chosen) {
                    "of an answer that the model writes (--task answer)")
       ->check(CLI::Range(int64_t{1}, kMaxTextTokens))
       ->capture_default_str();
-  command->add_option("--stop", arguments->stops, "texts that end such an answer")->capture_default_str();
+  // One text each time: what follows may be an override, and a list in brackets would be taken apart.
+  command->add_option("--stop", arguments->stops, "text that ends such an answer; may be given several times")
+      ->allow_extra_args(false)
+      ->capture_default_str();
   command->add_option("--samples", arguments->samples, "file for a line of JSON for each of a task's examples");
   command->add_flag("--json", arguments->json, "print JSON: an object for each task's file, one for the loss");
   command->callback([&chosen, arguments] { chosen = [=](World& world) { return eval_command(world, *arguments); }; });

@@ -89,6 +89,19 @@ def test_overrides_may_stand_behind_the_files(run, files):
         assert "model.none is no known key" in jobs.run(*command, "model.none=2", ranks=None, code=2).stderr, command
 
 
+def test_each_stop_is_one_text_kept_whole(run, files, tmp_path):
+    def answers(*more):
+        evaluate(run, "answer", files["answer"], *more, "--samples", tmp_path / "samples.jsonl")
+        return [json.loads(line)["answer"] for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
+
+    whole = answers("--stop", "no such text")
+    letter = next(letter for letter in "".join(whole) if letter.isascii() and letter.isalpha())
+    assert answers("--stop", f"[{letter}]") == whole
+    assert answers("--stop", "no such text", "--stop", letter) == [answer.partition(letter)[0] for answer in whole]
+    assert "model.none is no known key" in jobs.run("eval", run, "--stop", "x", "model.none=2", ranks=None,
+                                                    code=2).stderr
+
+
 def test_what_cannot_be_examined_is_refused_with_its_line(run, tmp_path):
     bad = write_lines(tmp_path / "bad.jsonl", [{"query": "q", "choices": ["a", "b"], "gold": 0}, {"query": "q"}])
     assert f'{bad}:2: field (top) has no "choices"' in jobs.run(
