@@ -41,18 +41,19 @@ void print_report(const nlohmann::ordered_json& report, bool as_json) {
   }
 }
 
-void evaluate_loss(World& world, TrainedModel& trained, const EvalArguments& arguments) {
-  auto& config = trained.config;
-  if (!arguments.data.empty()) config.data.valid = arguments.data;
-  if (!trained.tokenizer.empty()) config.data.tokenizer = trained.tokenizer;
-  Loader loader(open_validation_source(config.data, config.train.seq_length, config.model.vocab_size),
+void evaluate_loss(World& world, const TrainedModel& trained, const EvalArguments& arguments) {
+  const auto& config = trained.config;
+  auto data = trained.data();
+  if (!arguments.data.empty()) data.valid = arguments.data;
+  Loader loader(open_validation_source(data, config.train.seq_length, config.model.vocab_size),
                 arguments.batch_size * trained.mesh->replica().size());
-  const auto bytes_V = bytes_of_tokens(trained.tokenizer, config.model.vocab_size);
+  const auto bytes_V = bytes_of_tokens(world, trained.tokenizer, /*named=*/!config.data.tokenizer.empty(),
+                                       config.model.vocab_size);
   const auto result = evaluate(*trained.model, trained.mesh->replica(), loader, bytes_V);
   if (world.rank() != 0) return;
 
   nlohmann::ordered_json report{{"checkpoint", trained.checkpoint},
-                                {"data", config.data.valid},
+                                {"data", data.valid},
                                 {"tokens", result.num_tokens},
                                 {"loss", result.loss},
                                 {"perplexity", result.perplexity}};

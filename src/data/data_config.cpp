@@ -51,6 +51,11 @@ void DataConfig::check() const {
   }
 }
 
+void DataConfig::check_tokenizer() const {
+  if (tokenizer.empty() || std::filesystem::exists(tokenizer)) return;
+  throw ConfigError("data.tokenizer", tokenizer, "is not there; leave it out or name a tokenizer.json");
+}
+
 std::string DataConfig::tokenizer_path() const {
   if (!tokenizer.empty()) return tokenizer;
   if (train.empty() && valid.empty()) return "";

@@ -36,6 +36,8 @@ struct DataConfig {
 
   /// Throws ConfigError for combinations that cannot be.
   void check() const;
+  /// Throws ConfigError if `tokenizer` names a file that is not there.
+  void check_tokenizer() const;
   bool trains_on_chats() const;
   bool validates_on_chats() const;
   /// The tokenizer.json to use; it need not exist. Empty if there is neither a path nor a file.

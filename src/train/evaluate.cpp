@@ -7,10 +7,23 @@
 #include <numbers>
 
 #include "base/check.h"
+#include "base/log.h"
 #include "data/tokenizer.h"
 #include "train/step.h"
 
 namespace granule {
+
+namespace {
+
+at::Tensor bytes_of_tokens(const Tokenizer& tokenizer, int64_t vocab_size) {
+  auto bytes_V = at::zeros({vocab_size}, at::kLong);
+  auto* bytes = bytes_V.data_ptr<int64_t>();
+  for (int64_t id = 0; id < std::min(vocab_size, tokenizer.vocab_size()); ++id)
+    bytes[id] = tokenizer.num_bytes(id);
+  return bytes_V;
+}
+
+}  // namespace
 
 Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader,
                     const at::Tensor& bytes_V, const RoutingIntervention& intervention) {
@@ -46,14 +59,16 @@ Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loa
   return result;
 }
 
-at::Tensor bytes_of_tokens(const std::string& tokenizer_path, int64_t vocab_size) {
+at::Tensor bytes_of_tokens(const World& world, const std::string& tokenizer_path, bool named,
+                           int64_t vocab_size) {
   if (!std::filesystem::exists(tokenizer_path)) return {};
-  const Tokenizer tokenizer(tokenizer_path);
-  auto bytes_V = at::zeros({vocab_size}, at::kLong);
-  auto* bytes = bytes_V.data_ptr<int64_t>();
-  for (int64_t id = 0; id < std::min(vocab_size, tokenizer.vocab_size()); ++id)
-    bytes[id] = tokenizer.num_bytes(id);
-  return bytes_V;
+  try {
+    return bytes_of_tokens(Tokenizer(tokenizer_path), vocab_size);
+  } catch (const InputError& error) {
+    if (named) throw;
+    if (world.rank() == 0) log_warning(join_text("no bits per byte: ", error.what()));
+    return {};
+  }
 }
 
 }  // namespace granule

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "comm/world.h"
 #include "data/loader.h"
 #include "model/transformer.h"
 
@@ -22,7 +23,8 @@ struct Evaluation {
 Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader, const at::Tensor& bytes_V,
                     const RoutingIntervention& intervention = {});
 
-/// Bytes of text that each of `vocab_size` ids stands for, int64 [V]; undefined if there is no such tokenizer.
-at::Tensor bytes_of_tokens(const std::string& tokenizer_path, int64_t vocab_size);
+/// Bytes of text that each of `vocab_size` ids stands for, int64 [V]; undefined if there is no such tokenizer. One
+/// that cannot be read is an InputError if the user `named` it; else rank 0 warns, and the result is undefined.
+at::Tensor bytes_of_tokens(const World& world, const std::string& tokenizer_path, bool named, int64_t vocab_size);
 
 }  // namespace granule

@@ -25,7 +25,7 @@ class Analyst {
     const int64_t max_samples =
         options.max_tokens > 0 ? std::max<int64_t>(1, options.max_tokens / length) : SampleSource::kEndless;
     for (const auto& set : sets) {
-      auto data = trained.config.data;
+      auto data = trained.data();
       data.valid = {set.prefix};
       loaders_.emplace_back(
           open_validation_source(data, length, trained.config.model.vocab_size, max_samples),

@@ -92,7 +92,8 @@ std::string export_model(const TrainedRun& run, const ExportOptions& options, Co
   std::optional<ExportDirectory> directory;
   if (world.rank() == 0) {
     directory.emplace(options.directory, files_of_export(writer));
-    keep_tokenizer(tokenizer_path(run.checkpoint), options.directory);
+    // Without a tokenizer.json what lies beside its place travels along.
+    keep_tokenizer(run.tokenizer.empty() ? tokenizer_path(run.checkpoint) : run.tokenizer, options.directory);
     write_generation_config(options.directory, ends);
   }
   world.barrier();

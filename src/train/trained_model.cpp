@@ -20,11 +20,19 @@ const std::string& TrainedModel::checked_tokenizer() const {
   return tokenizer;
 }
 
+DataConfig TrainedModel::data() const {
+  auto data = config.data;
+  if (!tokenizer.empty()) data.tokenizer = tokenizer;
+  return data;
+}
+
 namespace {
 
-// The layout is this job's, not the run's; the batch must fit no layout, since nothing is trained.
-std::vector<std::string> with_own_layout(const std::vector<std::string>& overrides) {
-  std::vector<std::string> all{"parallel.expert=1", "parallel.data=0", "parallel.backend=auto"};
+// The layout is this job's, not the run's; the batch must fit no layout, since nothing is trained. The run's tokenizer
+// is read from beside the model.
+std::vector<std::string> with_own_settings(const std::vector<std::string>& overrides) {
+  std::vector<std::string> all{"parallel.expert=1", "parallel.data=0", "parallel.backend=auto",
+                               "data.tokenizer=\"\""};
   all.insert(all.end(), overrides.begin(), overrides.end());
   return all;
 }
@@ -77,12 +85,15 @@ TrainedRun open_trained_run(World& world, const std::string& path,
     throw InputError(path, "holds an export that did not finish; export into it again");
   }
   TrainedRun run;
-  const auto all = with_own_layout(overrides);
+  const auto all = with_own_settings(overrides);
   const auto document = is_hugging_face_directory(path) ? open_hugging_face(path, all, run)
                                                         : open_checkpoint(world, path, all, run);
-  document.read_into<RunConfig>(run.config,
-                                [&](const RunConfig& config) { config.check_model(world.size()); });
-  run.tokenizer = existing_tokenizer(run.checkpoint);
+  document.read_into<RunConfig>(run.config, [&](const RunConfig& config) {
+    config.check_model(world.size());
+    config.data.check_tokenizer();
+  });
+  const auto& named = run.config.data.tokenizer;
+  run.tokenizer = named.empty() ? existing_tokenizer(run.checkpoint) : named;
   if (run.config.lora.is_on()) {
     run.parameters = merge(world, std::move(run.parameters), run.config, /*verify=*/true);
     run.config.lora.rank = 0;

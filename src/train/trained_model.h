@@ -15,21 +15,23 @@ namespace granule {
 
 /// What is known of it before anything is built.
 struct TrainedRun {
-  RunConfig config;        ///< the run's, but for the layout
+  RunConfig config;        ///< the run's, but for the layout; data.tokenizer only if an override names one
   std::string checkpoint;  ///< directory that was opened
-  std::string tokenizer;   ///< its tokenizer.json; empty if there is none
+  std::string tokenizer;   ///< its tokenizer.json, or that of an override; empty if there is none
   std::unique_ptr<ParameterSource> parameters;
 };
 
 struct TrainedModel {
-  RunConfig config;        ///< the run's, but for the layout
+  RunConfig config;        ///< the run's, but for the layout; data.tokenizer only if an override names one
   std::string checkpoint;  ///< directory that was loaded
-  std::string tokenizer;   ///< its tokenizer.json; empty if there is none
+  std::string tokenizer;   ///< its tokenizer.json, or that of an override; empty if there is none
   std::unique_ptr<Mesh> mesh;
   std::unique_ptr<Transformer> model;
 
   /// `tokenizer`; throws InputError if there is none.
   const std::string& checked_tokenizer() const;
+  /// Section `data`, whose text is read with `tokenizer` if there is one.
+  DataConfig data() const;
 };
 
 /// `path` is a run directory (its newest checkpoint is taken), a checkpoint, or a Hugging Face directory.

@@ -53,12 +53,10 @@ int64_t length_of_run(const RunConfig& config, const Loader& training) {
 }
 
 // Without a tokenizer nothing is counted in bytes; one that was asked for must be there.
-at::Tensor bytes_of_ids(const RunConfig& config) {
-  const auto& tokenizer = config.data.tokenizer;
-  if (!tokenizer.empty() && !std::filesystem::exists(tokenizer)) {
-    throw ConfigError("data.tokenizer", tokenizer, "is not there; leave it out or name a tokenizer.json");
-  }
-  return bytes_of_tokens(config.data.tokenizer_path(), config.model.vocab_size);
+at::Tensor bytes_of_ids(const World& world, const RunConfig& config) {
+  config.data.check_tokenizer();
+  return bytes_of_tokens(world, config.data.tokenizer_path(), /*named=*/!config.data.tokenizer.empty(),
+                         config.model.vocab_size);
 }
 
 // Null without validation files.
@@ -83,7 +81,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       directory_(world.rank() == 0 ? std::make_unique<RunDirectory>(config.run_dir) : nullptr),
       training_loader_(open_training(config)),
       validation_loader_(open_validation(config, mesh_.replica().size())),
-      bytes_V_(bytes_of_ids(config)),
+      bytes_V_(bytes_of_ids(world, config)),
       train_iters_(length_of_run(config, training_loader_)),
       model_(first_model(config, world, mesh_.expert(), device_)),
       optimizer_(trained_parameters(model_->placed_parameters()), {mesh_.world(), mesh_.replica(), mesh_.data()},

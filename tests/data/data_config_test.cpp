@@ -53,6 +53,8 @@ TEST(DataConfig, TakesTheTokenizerBesideTheFirstFileUnlessToldOtherwise) {
   EXPECT_EQ(read("valid: [v]\n").tokenizer_path(), "tokenizer.json");
   EXPECT_EQ(read("train: [corpus/train]\ntokenizer: t/mine.json\n").tokenizer_path(), "t/mine.json");
   EXPECT_EQ(DataConfig{}.tokenizer_path(), "");
+  EXPECT_NO_THROW(read("train: [corpus/train]\n").check_tokenizer());
+  EXPECT_THROW(read("tokenizer: corpus/none.json\n").check_tokenizer(), ConfigError);
 }
 
 }  // namespace

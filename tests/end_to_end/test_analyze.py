@@ -85,6 +85,15 @@ def test_every_layout_says_the_same(analysis, run_dir, data, ranks, expert):
         assert other[path] == (pytest.approx(value, rel=1e-5) if isinstance(value, float) else value), path
 
 
+def test_conversations_are_read_with_the_models_own_tokenizer(run_dir, tmp_path):
+    """What the run has learned from is gone, and the tokenizer beside it."""
+    chats = tmp_path / "chats.jsonl"
+    chats.write_text("".join(json.dumps({"prompt": f"What is {n}?", "completion": f"{n}."}) + "\n" for n in range(9)))
+    arguments = (run_dir, f"data.train=[{tmp_path}/gone]", "--json", "--data", chats)
+    found, expected = (json.loads(jobs.run(command, *arguments, ranks=None).stdout) for command in ("analyze", "eval"))
+    assert found["unchanged"]["loss"] == pytest.approx(expected["loss"], rel=1e-6)
+
+
 def test_text_names_every_intervention_and_tokens_bound_the_work(run_dir, data):
     text = jobs.run("analyze", run_dir, "--tokens", "256", ranks=None).stdout
     for words in ("as trained", "top 2 of 8 disabled", "1 routed experts a token", "no shared, 5 routed", "layer 2"):

@@ -70,6 +70,44 @@ def test_prompts_are_lines_of_a_text_file_too(trained, tmp_path):
     assert "holds no prompts" in jobs.run(*arguments, ranks=None, code=3).stderr
 
 
+def write_tokenizer(trained, path, change):
+    """The run's own with another vocabulary, as an override that names it."""
+    tokenizer = json.loads((trained / "tokenizer.json").read_text())
+    change(tokenizer["model"]["vocab"])
+    path.write_text(json.dumps(tokenizer))
+    return f"data.tokenizer={path}"
+
+
+def test_a_tokenizer_that_is_named_takes_the_place_of_the_models_own(trained, tmp_path):
+    named = write_tokenizer(trained, tmp_path / "swapped.json", lambda vocab: vocab.update(a=vocab["e"], e=vocab["a"]))
+    swap = str.maketrans("ae", "ea")
+
+    def generated(prompt, *more):
+        return jobs.run("generate", trained, *more, "--prompt", prompt, "--temperature", 0, "--max-tokens", 20,
+                        ranks=None).stdout
+
+    prompt = "The router takes each"
+    assert generated(prompt, named) == generated(prompt.translate(swap)).translate(swap) != generated(prompt)
+
+    def evaluated(target, *more):
+        examples = tmp_path / "examples.jsonl"
+        examples.write_text(json.dumps({"query": "", "target": target}))
+        return json.loads(jobs.run("eval", trained, *more, "--task", "match", "--data", examples, "--json",
+                                   ranks=None).stdout)["perplexity"]
+
+    assert evaluated(prompt, named) == evaluated(prompt.translate(swap)) != evaluated(prompt)
+
+
+def test_a_tokenizer_that_is_named_must_be_there_and_fit_the_model(trained, tmp_path):
+    named = write_tokenizer(trained, tmp_path / "large.json", lambda vocab: vocab.update(U=5000))
+    for command in (("generate", "--prompt", "Use"), ("chat",)):
+        error = jobs.run(command[0], trained, named, *command[1:], ranks=None, code=2, stdin="Use\n").stderr
+        assert "model.vocab_size = 320 is too small for the token id 5000 of" in error
+    for command in ("eval", "generate", "chat"):
+        assert "none.json is not there" in jobs.run(command, trained, f"data.tokenizer={tmp_path}/none.json", ranks=None,
+                                                    code=2, stdin="Use\n").stderr
+
+
 def chat(trained, lines, *more, ranks=None, count=12):
     return jobs.run("chat", trained, "--temperature", 0, "--max-tokens", count, *more, ranks=ranks, stdin=lines).stdout
 

@@ -258,6 +258,27 @@ def test_a_tokenizer_that_was_asked_for_must_be_there(data, tmp_path):
     assert "data.tokenizer" in job.stderr and "none.json is not there" in job.stderr
 
 
+def test_a_tokenizer_that_cannot_be_read_is_carried_along_unless_it_was_asked_for(data, tmp_path):
+    copy = shutil.copytree(data, tmp_path / "data")
+    tokenizer = json.loads((copy / "tokenizer.json").read_text())
+    tokenizer["normalizer"] = {"type": "NFC"}
+    (copy / "tokenizer.json").write_text(json.dumps(tokenizer))
+    config, run = jobs.write_config(tmp_path, copy), tmp_path / "run"
+    warning = "warning (rank 0): no bits per byte: "
+
+    named = f"data.tokenizer={copy}/tokenizer.json"
+    assert 'has type "NFC"' in jobs.run("train", config, named, ranks=2, code=3).stderr
+    assert jobs.run("train", config, ranks=2).stderr.count(warning) == 1
+    assert 10 in jobs.metrics(run, "lm loss validation") and not jobs.metrics(run, "lm loss validation bpb")
+    for directory in (run, jobs.newest_checkpoint(run)):
+        assert json.loads((directory / "tokenizer.json").read_text()) == tokenizer
+
+    job = jobs.run("eval", run, "--json", ranks=2)
+    assert job.stderr.count(warning) == 1 and "bits_per_byte" not in json.loads(job.stdout)
+    for arguments in (("eval", named), ("generate", "--prompt", "x")):
+        assert 'has type "NFC"' in jobs.run(arguments[0], run, *arguments[1:], ranks=None, code=3).stderr
+
+
 def test_printed_config_is_complete_and_reads_back_the_same(data, tmp_path):
     config = jobs.write_config(tmp_path, data)
     printed = jobs.run("train", config, "--print-config", ranks=None).stdout
