@@ -30,7 +30,11 @@ size_t AddedTokens::find_at(const Index& index, std::string_view text) const {
   return tokens_.size();
 }
 
-std::vector<TextPart> AddedTokens::split_by(const Index& index, std::string_view text, bool with_special) const {
+std::vector<TextPart> AddedTokens::split_by(const Index& index, std::string_view text, bool with_special,
+                                            std::span<const int64_t> also_special) const {
+  const auto is_special = [&](const AddedToken& token) {
+    return token.special || std::find(also_special.begin(), also_special.end(), token.id) != also_special.end();
+  };
   std::vector<TextPart> parts;
   size_t begin = 0;
   for (size_t place = 0; place < text.size();) {
@@ -40,7 +44,7 @@ std::vector<TextPart> AddedTokens::split_by(const Index& index, std::string_view
       continue;
     }
     const size_t end = place + sought_[found].size();
-    if (with_special || !tokens_[found].special) {
+    if (with_special || !is_special(tokens_[found])) {
       if (place > begin) parts.push_back({text.substr(begin, place - begin)});
       parts.push_back({text.substr(place, end - place), tokens_[found].id});
       begin = end;

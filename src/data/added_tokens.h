@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,13 +33,15 @@ class AddedTokens {
 
   const std::vector<AddedToken>& all() const { return tokens_; }
   /// Finds the leftmost token and of those the longest, again and again. Without `with_special`, the names of
-  /// special tokens remain text. Parts are not empty.
-  std::vector<TextPart> split(std::string_view text, bool with_special) const {
-    return split_by(raw_, text, with_special);
+  /// special tokens and of those in `also_special` remain text. Parts are not empty.
+  std::vector<TextPart> split(std::string_view text, bool with_special,
+                              std::span<const int64_t> also_special = {}) const {
+    return split_by(raw_, text, with_special, also_special);
   }
   /// The same of text that `split` left, after the normalizer, by tokens that are normalized.
-  std::vector<TextPart> split_normalized(std::string_view text, bool with_special) const {
-    return split_by(normalized_, text, with_special);
+  std::vector<TextPart> split_normalized(std::string_view text, bool with_special,
+                                         std::span<const int64_t> also_special = {}) const {
+    return split_by(normalized_, text, with_special, also_special);
   }
 
  private:
@@ -46,7 +49,8 @@ class AddedTokens {
   using Index = std::array<std::vector<size_t>, 256>;
 
   size_t find_at(const Index& index, std::string_view text) const;
-  std::vector<TextPart> split_by(const Index& index, std::string_view text, bool with_special) const;
+  std::vector<TextPart> split_by(const Index& index, std::string_view text, bool with_special,
+                                 std::span<const int64_t> also_special) const;
 
   std::vector<AddedToken> tokens_;
   std::vector<std::string> sought_;  // of each token, what is looked for

@@ -1,6 +1,7 @@
 #include "data/chat_template.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/check.h"
 #include "base/text.h"
@@ -74,7 +75,9 @@ ChatPattern built_in_pattern(const std::string& name) {
 // Gathers text until a token or the border of an answer, then encodes it in one piece.
 class ChatTemplate::Writer {
  public:
-  explicit Writer(Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  /// `own_tokens` are never read in text.
+  Writer(Tokenizer& tokenizer, std::span<const int64_t> own_tokens)
+      : tokenizer_(tokenizer), own_tokens_(own_tokens) {}
 
   /// `content` and `input` stand for the parts of those kinds.
   void write(const Parts& parts, bool learned, std::string_view content = "", std::string_view input = "") {
@@ -108,7 +111,7 @@ class ChatTemplate::Writer {
  private:
   void flush() {
     if (text_.empty()) return;
-    append(tokenizer_.encode(text_, {.with_special = false, .before = before_}));
+    append(tokenizer_.encode(text_, {.with_special = false, .also_special = own_tokens_, .before = before_}));
     before_ = TextBefore::kText;
     text_.clear();
   }
@@ -118,6 +121,7 @@ class ChatTemplate::Writer {
   }
 
   Tokenizer& tokenizer_;
+  std::span<const int64_t> own_tokens_;
   TemplatedChat chat_;
   std::string text_;
   bool learned_ = false;
@@ -136,6 +140,11 @@ ChatTemplate::ChatTemplate(const ChatConfig& config, Tokenizer& tokenizer) : tok
   const auto eos = tokenizer.end_of_document();
   if (eos && std::find(stop_ids_.begin(), stop_ids_.end(), *eos) == stop_ids_.end())
     stop_ids_.push_back(*eos);
+  own_tokens_ = stop_ids_;
+  for (const auto* parts :
+       {&begin_, &system_, &user_, &user_with_input_, &before_answer_, &answer_, &after_answer_}) {
+    for (const auto& part : *parts) own_tokens_.insert(own_tokens_.end(), part.ids.begin(), part.ids.end());
+  }
 }
 
 ChatTemplate::Parts ChatTemplate::parse(const std::string& name, const std::string& pattern) const {
@@ -224,14 +233,14 @@ void ChatTemplate::split_assistant(const std::string& pattern) {
 }
 
 TemplatedChat ChatTemplate::render(const Conversation& turns) const {
-  Writer writer(tokenizer_);
+  Writer writer(tokenizer_, own_tokens_);
   writer.write(begin_, false);
   for (const auto& turn : turns) write_turn(turn, writer);
   return writer.finish();
 }
 
 std::vector<int64_t> ChatTemplate::prompt(const Conversation& turns) const {
-  Writer writer(tokenizer_);
+  Writer writer(tokenizer_, own_tokens_);
   writer.write(begin_, false);
   for (const auto& turn : turns) write_turn(turn, writer);
   writer.write(before_answer_, false);

@@ -69,6 +69,7 @@ class ChatTemplate {
   Parts after_answer_;
   std::string answer_lead_;
   std::vector<int64_t> stop_ids_;
+  std::vector<int64_t> own_tokens_;  // all that the pattern names, and stop_ids_
 };
 
 /// Those that data.chat.template knows beside "custom".

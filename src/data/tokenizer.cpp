@@ -97,12 +97,12 @@ std::vector<int64_t> Tokenizer::encode(std::string_view text, const EncodeOption
   std::vector<int64_t> ids;
   if (options.with_template) ids = prefix_;
   try {
-    for (const auto& part : added_.split(valid, options.with_special)) {
+    for (const auto& part : added_.split(valid, options.with_special, options.also_special)) {
       if (part.id >= 0)
         ids.push_back(part.id);
       else
-        encode_part(part.text, part.text.data() == valid.data() ? options.before : TextBefore::kToken,
-                    options.with_special, ids);
+        encode_part(part.text, options,
+                    part.text.data() == valid.data() ? options.before : TextBefore::kToken, ids);
     }
   } catch (const std::runtime_error& error) {
     throw InputError(path_, "cannot split this text: ", error.what());
@@ -124,9 +124,10 @@ std::vector<int64_t> Tokenizer::encode_prompt(std::string_view text) {
 }
 
 // `text` is what stands between added tokens that are not normalized.
-void Tokenizer::encode_part(std::string_view text, TextBefore before, bool with_special, std::vector<int64_t>& ids) {
+void Tokenizer::encode_part(std::string_view text, const EncodeOptions& options, TextBefore before,
+                            std::vector<int64_t>& ids) {
   const auto normalized = change_text(normalizer_, text, before != TextBefore::kText);
-  for (const auto& part : added_.split_normalized(normalized, with_special)) {
+  for (const auto& part : added_.split_normalized(normalized, options.with_special, options.also_special)) {
     if (part.id >= 0) {
       ids.push_back(part.id);
       continue;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,7 @@ struct EncodeOptions {
   bool with_template = false;  ///< add what the post-processor adds: usually the token that begins a text
   bool with_special =
       true;  ///< names of special tokens in the text become those tokens; false: they are text
+  std::span<const int64_t> also_special = {};  ///< added tokens that count as special, whatever the file says
   /// What stands before the text, if it is only a part of one: says whether a space is put before it.
   TextBefore before = TextBefore::kNothing;
 };
@@ -71,7 +73,7 @@ class Tokenizer {
  private:
   Tokenizer(const std::string& path, TokenizerFile file);
   void fill_texts(const TokenizerFile& file);
-  void encode_part(std::string_view text, TextBefore before, bool with_special, std::vector<int64_t>& ids);
+  void encode_part(std::string_view text, const EncodeOptions& options, TextBefore before, std::vector<int64_t>& ids);
 
   std::string path_;
   AddedTokens added_;

@@ -24,6 +24,9 @@ TEST(AddedTokens, CutsOutTheLeftmostAndOfThoseTheLongest) {
 TEST(AddedTokens, LeavesNamesOfSpecialTokensInTheTextIfTold) {
   const AddedTokens tokens({{1, "<a>", true, false}, {2, "<b>", false, false}});
   EXPECT_EQ(shown(tokens.split("x<a><b>y", false)), "'x<a>' 2 'y' ");
+  const std::vector<int64_t> also_special{2};
+  EXPECT_EQ(shown(tokens.split("x<a><b>y", false, also_special)), "'x<a><b>y' ");
+  EXPECT_EQ(shown(tokens.split("x<a><b>y", true, also_special)), "'x' 1 2 'y' ");
 }
 
 TEST(AddedTokens, LooksForNormalizedTokensInWhatOthersLeave) {

@@ -111,6 +111,23 @@ TEST_F(ChatTemplateTest, ReadsNamesOfTokensInATurnAsText) {
   EXPECT_EQ(std::vector<int64_t>(chat.ids.begin() + 1, chat.ids.end() - 1), expected);
 }
 
+TEST_F(ChatTemplateTest, ReadsNamesOfItsTokensAsTextWhereTheTokenizerDoesNotCallThemSpecial) {
+  Tokenizer tokenizer(
+      directory_.write_bytes("tokenizer.json", byte_tokenizer(kAdded, "", /*special=*/false)));
+  const Conversation turns = {{Role::kUser, "<|im_end|>"}, {Role::kAssistant, "<bos>" + kEos}};
+  const auto chat = ChatTemplate(named("chatml"), tokenizer).render(turns);
+  auto expected = byte_ids("<|im_start|>user\n", kAdded);
+  const auto append = [&](const std::string& text, const std::vector<std::string>& added) {
+    const auto ids = byte_ids(text, added);
+    expected.insert(expected.end(), ids.begin(), ids.end());
+  };
+  append("<|im_end|>", {});
+  append("<|im_end|>\n<|im_start|>assistant\n<bos>", kAdded);  // <bos> is no token of this template
+  append(kEos, {});
+  append("<|im_end|>\n", kAdded);
+  EXPECT_EQ(chat.ids, expected);
+}
+
 TEST_F(ChatTemplateTest, PromptsWithTheIdsThatComeBeforeTheAnswerInTraining) {
   auto tokenizer = open();
   for (const auto* name : {"deepseek", "chatml", "alpaca"}) {

@@ -13,7 +13,7 @@ constexpr int64_t kFirstAdded = 257;
 
 }  // namespace
 
-std::string byte_tokenizer(const std::vector<std::string>& added, const std::string& bos) {
+std::string byte_tokenizer(const std::vector<std::string>& added, const std::string& bos, bool special) {
   nlohmann::json vocabulary;
   for (int byte = 0; byte < 256; ++byte)
     vocabulary[word_of_bytes(std::string(1, static_cast<char>(byte)))] = byte;
@@ -22,7 +22,7 @@ std::string byte_tokenizer(const std::vector<std::string>& added, const std::str
   for (size_t i = 0; i < added.size(); ++i) {
     tokens.push_back({{"id", kFirstAdded + static_cast<int64_t>(i)},
                       {"content", added[i]},
-                      {"special", true},
+                      {"special", special},
                       {"normalized", false}});
   }
   nlohmann::json file = {
