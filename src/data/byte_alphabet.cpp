@@ -17,33 +17,19 @@ bool stands_for_itself(uint32_t byte) {
 constexpr uint32_t kFirstOther = 0x100;
 constexpr size_t kNumOthers = 68;
 
-struct Alphabet {
-  std::array<uint32_t, 256> character{};
-  std::array<uint8_t, kNumOthers> other{};
-
-  Alphabet() {
-    uint32_t next = 0;
+const std::array<uint8_t, kNumOthers>& other_bytes() {
+  static const auto bytes = [] {
+    std::array<uint8_t, kNumOthers> others{};
+    size_t next = 0;
     for (uint32_t byte = 0; byte < 256; ++byte) {
-      if (stands_for_itself(byte)) {
-        character[byte] = byte;
-      } else {
-        other[next] = static_cast<uint8_t>(byte);
-        character[byte] = kFirstOther + next++;
-      }
+      if (!stands_for_itself(byte)) others[next++] = static_cast<uint8_t>(byte);
     }
-  }
-};
-
-const Alphabet& alphabet() {
-  static const Alphabet instance;
-  return instance;
+    return others;
+  }();
+  return bytes;
 }
 
 }  // namespace
-
-uint32_t character_of_byte(uint8_t byte) {
-  return alphabet().character[byte];
-}
 
 std::optional<std::string> bytes_of_word(std::string_view word) {
   std::string bytes;
@@ -53,19 +39,13 @@ std::optional<std::string> bytes_of_word(std::string_view word) {
     if (code_point < 256 && stands_for_itself(code_point)) {
       bytes += static_cast<char>(code_point);
     } else if (code_point >= kFirstOther && code_point < kFirstOther + kNumOthers) {
-      bytes += static_cast<char>(alphabet().other[code_point - kFirstOther]);
+      bytes += static_cast<char>(other_bytes()[code_point - kFirstOther]);
     } else {
       return std::nullopt;
     }
     word.remove_prefix(size);
   }
   return bytes;
-}
-
-std::string word_of_bytes(std::string_view bytes) {
-  std::string word;
-  for (const char byte : bytes) append_utf8(character_of_byte(static_cast<uint8_t>(byte)), word);
-  return word;
 }
 
 }  // namespace granule

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <string_view>
-#include <utility>
 
 #include "base/check.h"
 
@@ -188,10 +187,6 @@ const char* token_type_name(TokenType type) {
   return "u16";
 }
 
-TokenType smallest_token_type(int64_t vocab_size) {
-  return vocab_size < 65500 ? TokenType::kU16 : TokenType::kI32;
-}
-
 TokenFile::TokenFile(const std::string& prefix, int64_t vocab_size)
     : prefix_(prefix), vocab_size_(vocab_size), bin_(open_part(prefix, ".bin")) {
   const auto idx = open_part(prefix, ".idx");
@@ -199,15 +194,6 @@ TokenFile::TokenFile(const std::string& prefix, int64_t vocab_size)
   type_ = header.type;
   sequence_begin_ = read_sequences(idx, header, bin_);
   document_begin_ = read_documents(idx, header);
-}
-
-int64_t TokenFile::sequence_begin(int64_t sequence) const {
-  CHECK(0 <= sequence && sequence <= num_sequences(), "sequence ", sequence, " of ", num_sequences());
-  return sequence_begin_[static_cast<size_t>(sequence)];
-}
-
-int64_t TokenFile::sequence_length(int64_t sequence) const {
-  return sequence_begin(sequence + 1) - sequence_begin(sequence);
 }
 
 int64_t TokenFile::document_begin(int64_t document) const {
@@ -239,52 +225,6 @@ void TokenFile::read_as(int64_t begin, int64_t count, int64_t* out) const {
     }
     out[i] = id;
   }
-}
-
-TokenFileWriter::TokenFileWriter(const std::string& prefix, TokenType type)
-    : prefix_(prefix), type_(type), bin_(prefix + ".bin") {}
-
-void TokenFileWriter::add_sequence(const std::vector<int64_t>& ids) {
-  CHECK(ids.size() <= static_cast<size_t>(std::numeric_limits<int32_t>::max()), "sequence of ", ids.size(),
-        " ids");
-  with_token_type(type_, [&](auto zero) {
-    using Id = decltype(zero);
-    std::vector<Id> narrow;
-    narrow.reserve(ids.size());
-    for (const auto id : ids) {
-      CHECK(std::in_range<Id>(id), "id ", id, " does not fit type ", token_type_name(type_));
-      narrow.push_back(static_cast<Id>(id));
-    }
-    bin_.append(narrow.data(), narrow.size() * sizeof(Id));
-  });
-  lengths_.push_back(static_cast<int32_t>(ids.size()));
-}
-
-void TokenFileWriter::end_document() {
-  document_ends_.push_back(static_cast<int64_t>(lengths_.size()));
-}
-
-void TokenFileWriter::finish() {
-  CHECK(document_ends_.back() == static_cast<int64_t>(lengths_.size()), "the last document was not ended");
-  bin_.sync();
-  const auto append = [](WriteFile& file, auto value) { file.append(&value, sizeof(value)); };
-  WriteFile idx(prefix_ + ".idx");
-  idx.append(kMagic);
-  append(idx, kVersion);
-  append(idx, static_cast<uint8_t>(type_));
-  append(idx, static_cast<uint64_t>(lengths_.size()));
-  append(idx, static_cast<uint64_t>(document_ends_.size()));
-  std::vector<int64_t> offsets;
-  offsets.reserve(lengths_.size());
-  int64_t offset = 0;
-  for (const auto length : lengths_) {
-    offsets.push_back(offset);
-    offset += length * token_size(type_);
-  }
-  idx.append(lengths_.data(), lengths_.size() * sizeof(int32_t));
-  idx.append(offsets.data(), offsets.size() * sizeof(int64_t));
-  idx.append(document_ends_.data(), document_ends_.size() * sizeof(int64_t));
-  idx.sync();
 }
 
 }  // namespace granule

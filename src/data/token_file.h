@@ -20,8 +20,6 @@ enum class TokenType : uint8_t { kU8 = 1, kI8 = 2, kI16 = 3, kI32 = 4, kI64 = 5,
 int64_t token_size(TokenType type);
 /// "u16", "i32" ...
 const char* token_type_name(TokenType type);
-/// What Megatron chooses for a vocabulary of this size: u16 below 65500, else i32.
-TokenType smallest_token_type(int64_t vocab_size);
 
 /// Opened for reading by position (pread): safe to use from several threads, and a file that becomes shorter
 /// while in use is an InputError.
@@ -37,9 +35,6 @@ class TokenFile {
   int64_t num_sequences() const { return static_cast<int64_t>(sequence_begin_.size()) - 1; }
   int64_t num_documents() const { return static_cast<int64_t>(document_begin_.size()) - 1; }
 
-  /// Position of a sequence's first token in the file; `num_sequences()` gives the end.
-  int64_t sequence_begin(int64_t sequence) const;
-  int64_t sequence_length(int64_t sequence) const;
   /// Position of a document's first token; `num_documents()` gives the end. Documents may be empty.
   int64_t document_begin(int64_t document) const;
   int64_t document_length(int64_t document) const;
@@ -57,26 +52,6 @@ class TokenFile {
   TokenType type_ = TokenType::kI32;
   std::vector<int64_t> sequence_begin_;  // in tokens, one more than sequences
   std::vector<int64_t> document_begin_;  // in sequences, one more than documents
-};
-
-/// Writes a pair of files, byte for byte as Megatron does.
-class TokenFileWriter {
- public:
-  TokenFileWriter(const std::string& prefix, TokenType type);
-
-  /// CHECKs that the ids fit the type.
-  void add_sequence(const std::vector<int64_t>& ids);
-  /// The sequences since the last call are one document; none makes an empty one.
-  void end_document();
-  /// Writes the index; both files are durable afterwards. Throws OutputError.
-  void finish();
-
- private:
-  std::string prefix_;
-  TokenType type_;
-  WriteFile bin_;
-  std::vector<int32_t> lengths_;
-  std::vector<int64_t> document_ends_{0};
 };
 
 }  // namespace granule

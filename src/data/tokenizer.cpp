@@ -56,7 +56,6 @@ Tokenizer::Tokenizer(const std::string& path, TokenizerFile file)
       metaspace_(file.metaspace),
       steps_(file.steps),
       encoder_(ids_of_pieces(file), file.merges, file.ignore_merges, file.unknown),
-      lead_(file.spelling ? file.spelling->lead : WordSpelling::Lead::kNothing),
       prefix_(file.prefix),
       suffix_(file.suffix) {
   fill_texts(file);
@@ -137,19 +136,6 @@ void Tokenizer::encode_part(std::string_view text, const EncodeOptions& options,
     if (metaspace_) marked = mark_spaces(*metaspace_, part.text, begins ? before : TextBefore::kToken);
     for (const auto piece : pre_tokenize(steps_, metaspace_ ? marked : part.text)) encoder_.encode(piece, ids);
   }
-}
-
-std::string Tokenizer::decode(const std::vector<int64_t>& ids, bool skip_special) const {
-  std::string text;
-  bool begun = false;
-  for (const auto id : ids) {
-    if (skip_special && is_special(id)) continue;
-    text += token_text(id);
-    if (lead_ == WordSpelling::Lead::kFirstToken && !begun) std::erase(text, ' ');
-    begun |= !token_text(id).empty();
-  }
-  if (lead_ == WordSpelling::Lead::kSpace && text.starts_with(' ')) text.erase(0, 1);
-  return text;
 }
 
 std::string_view Tokenizer::token_text(int64_t id) const {

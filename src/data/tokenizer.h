@@ -42,11 +42,8 @@ class Tokenizer {
   /// neither.
   std::vector<int64_t> encode_prompt(std::string_view text);
 
-  /// The bytes of a whole text; not always valid UTF-8, since a token may hold part of a character. Ids that
-  /// no token has stand for nothing.
-  std::string decode(const std::vector<int64_t>& ids, bool skip_special = false) const;
-
-  /// The bytes of one token, wherever in a text; for special ones their name; empty for ids that no token has.
+  /// The bytes of one token, wherever in a text: not always valid UTF-8, since a token may hold part of a character.
+  /// For special ones their name; empty for ids that no token has.
   std::string_view token_text(int64_t id) const;
   /// Bytes of text that the token stands for: none for special ones. Bits per byte are counted with this, and with
   /// it the space that vocabularies of characters have before a text.
@@ -81,7 +78,6 @@ class Tokenizer {
   std::optional<Metaspace> metaspace_;
   std::vector<SplitStep> steps_;
   BytePairEncoder encoder_;
-  WordSpelling::Lead lead_ = WordSpelling::Lead::kNothing;
   std::vector<int64_t> prefix_;
   std::vector<int64_t> suffix_;
   std::string text_;                  // of all tokens, back to back

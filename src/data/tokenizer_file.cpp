@@ -146,20 +146,20 @@ void check_byte_level_decoder(const JsonField& field) {
   }
 }
 
-void read_strip(const JsonField& field, WordSpelling& spelling) {
+void check_strip(const JsonField& field) {
   if (field["content"].text() != " ") field["content"].refuse("is no space, which is not supported");
+  field["start"].integer(0, 1);
   field["stop"].integer(0, 0);
-  if (field["start"].integer(0, 1) == 1) spelling.lead = WordSpelling::Lead::kSpace;
 }
 
-// The decoder of a vocabulary of characters: Metaspace, or what it is made of, in this order.
+// The decoder of a vocabulary of characters: Metaspace, or what it is made of, in this order. What it takes away
+// before a whole text stays here: what a model writes goes on from other text.
 WordSpelling read_spelling(const JsonField& field) {
   static const std::vector<std::string> kOrder = {"Replace", "ByteFallback", "Fuse", "Strip"};
   WordSpelling spelling;
   const auto type = field["type"].text();
   if (type == "Metaspace") {
     spelling.changes.push_back({field["replacement"].text(), " "});
-    if (read_prefix(field) != Metaspace::Prefix::kNever) spelling.lead = WordSpelling::Lead::kFirstToken;
     return spelling;
   }
   if (type != "Sequence") refuse_type(field, type, "Metaspace, Sequence");
@@ -175,7 +175,7 @@ WordSpelling read_spelling(const JsonField& field) {
     stage = number;
     if (name == "Replace") spelling.changes.push_back(read_replacement(member));
     if (name == "ByteFallback") spelling.byte_tokens = true;
-    if (name == "Strip") read_strip(member, spelling);
+    if (name == "Strip") check_strip(member);
   }
   return spelling;
 }

@@ -16,16 +16,8 @@ namespace granule {
 
 /// What the words of a vocabulary of characters stand for.
 struct WordSpelling {
-  /// What is taken from the text of a whole sequence of tokens at its beginning.
-  enum class Lead {
-    kNothing,
-    kSpace,       ///< one space
-    kFirstToken,  ///< all spaces of the first token
-  };
-
   std::vector<TextChange> changes;  ///< marks back into spaces
   bool byte_tokens = false;         ///< <0x41> is a byte
-  Lead lead = Lead::kNothing;
 };
 
 struct TokenizerFile {

@@ -94,18 +94,4 @@ size_t trailing_white_space(std::string_view text) {
   return text.size() - kept;
 }
 
-void append_utf8(uint32_t code_point, std::string& text) {
-  const auto put = [&](uint32_t byte) { text += static_cast<char>(byte); };
-  const auto tail = [&](int shift) { put(0x80 | (code_point >> shift & 0x3F)); };
-  if (code_point < 0x80) {
-    put(code_point);
-  } else if (code_point < 0x800) {
-    put(0xC0 | code_point >> 6), tail(0);
-  } else if (code_point < 0x10000) {
-    put(0xE0 | code_point >> 12), tail(6), tail(0);
-  } else {
-    put(0xF0 | code_point >> 18), tail(12), tail(6), tail(0);
-  }
-}
-
 }  // namespace granule

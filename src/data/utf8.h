@@ -37,6 +37,4 @@ bool is_white_space(uint32_t code_point);
 /// Bytes at the end of valid text that are white space.
 size_t trailing_white_space(std::string_view text);
 
-void append_utf8(uint32_t code_point, std::string& text);
-
 }  // namespace granule

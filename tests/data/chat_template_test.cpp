@@ -34,7 +34,7 @@ class ChatTemplateTest : public testing::Test {
     auto tokenizer = open();
     const auto chat = ChatTemplate(config, tokenizer).render(turns);
     const auto expected = expected_chat(pieces);
-    EXPECT_EQ(chat.ids, expected.ids) << tokenizer.decode(chat.ids);
+    EXPECT_EQ(chat.ids, expected.ids);
     EXPECT_EQ(chat.learned, expected.learned);
   }
 

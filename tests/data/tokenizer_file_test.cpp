@@ -188,7 +188,6 @@ TEST_F(TokenizerFileTest, ReadsAVocabularyOfCharacters) {
   EXPECT_EQ(change_text(file.normalizer, "a b"), "_a_b");
   EXPECT_EQ(change_text(file.spelling->changes, "_a"), " a");
   EXPECT_TRUE(file.spelling->byte_tokens);
-  EXPECT_EQ(file.spelling->lead, WordSpelling::Lead::kSpace);
 }
 
 TEST_F(TokenizerFileTest, NamesWhatItDoesNotKnowOfAVocabularyOfCharacters) {

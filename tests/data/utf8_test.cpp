@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/byte_words.h"
+
 namespace granule {
 namespace {
 

@@ -17,9 +17,6 @@ void read_all(const TokenFile& file) {
   for (int64_t document = 0; document < file.num_documents(); ++document) {
     CHECK(file.document_begin(document) + file.document_length(document) <= file.num_tokens(), document);
   }
-  for (int64_t sequence = 0; sequence < file.num_sequences(); ++sequence) {
-    CHECK(file.sequence_begin(sequence) + file.sequence_length(sequence) <= file.num_tokens(), sequence);
-  }
 }
 
 }  // namespace

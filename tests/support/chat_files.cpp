@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "data/byte_alphabet.h"
+#include "tests/support/byte_words.h"
 
 namespace granule {
 

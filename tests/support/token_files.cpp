@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "tests/support/token_file_writer.h"
 
 namespace granule {
 

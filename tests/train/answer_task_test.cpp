@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "data/byte_alphabet.h"
 #include "data/text_stream.h"
+#include "tests/support/byte_words.h"
 #include "tests/support/chat_files.h"
 #include "tests/support/evaluation_files.h"
 #include "tests/support/naive_generation.h"
