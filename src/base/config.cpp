@@ -190,17 +190,6 @@ void SectionDocumenter::row(const std::string& path, const std::string& type, co
 
 }  // namespace detail
 
-namespace {
-
-/// Item `3` or `3]` of a list; null if it has none.
-const YamlNode* item_at(const YamlNode& list, const std::string& index) {
-  size_t number = 0;
-  const auto [rest, error] = std::from_chars(index.data(), index.data() + index.size(), number);
-  return error == std::errc{} && number < list.items.size() ? &list.items[number] : nullptr;
-}
-
-}  // namespace
-
 ConfigDocument::ConfigDocument(const std::string& path, const std::vector<std::string>& overrides)
     : root_(parse_yaml_file(path)), source_(path) {
   for (const auto& assignment : overrides) apply_override(assignment);
@@ -244,10 +233,8 @@ std::string ConfigDocument::place_of(const std::string& key) const {
   const YamlNode* node = &root_;
   std::string place = source_;
   for (size_t begin = 0; begin < key.size();) {
-    const auto end = std::min(key.find_first_of(".[", begin), key.size());
-    const bool indexed = begin > 0 && key[begin - 1] == '[';
-    node =
-        indexed ? item_at(*node, key.substr(begin, end - begin)) : node->find(key.substr(begin, end - begin));
+    const auto end = std::min(key.find('.', begin), key.size());
+    node = node->find(key.substr(begin, end - begin));
     if (node == nullptr) break;
     place = node->place;
     begin = end + 1;

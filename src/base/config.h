@@ -2,7 +2,7 @@
 // Config structs: each lies beside the module it configures and has one `visit(field)` with a line per field,
 //   field("lr", lr, {.min = 0}, "peak learning rate");
 // That line reads, prints, validates and documents the field. Types: bool, int64_t, double, std::string,
-// vectors of these, other structs with `visit` (a section) and vectors of such structs (a list of sections).
+// vectors of these and other structs with `visit` (a section).
 
 #include <functional>
 #include <limits>
@@ -61,7 +61,7 @@ class SectionReader {
       for (const auto& item : list_items(node, path)) {
         const auto item_path = join_text(path, "[", value.size(), "]");
         // std::vector<bool> has no element to refer to; no config needs one.
-        read(item, item_path, value.emplace_back(), rule);
+        read_scalar(item, item_path, value.emplace_back(), rule);
       }
     } else if constexpr (Section<T>) {
       read_section(&node, path, node.place, value);
@@ -105,7 +105,7 @@ class SectionPrinter {
       SectionPrinter inner(out_, indent_ + 2);
       value.visit(inner);
     } else if constexpr (IsVector<T>::value) {
-      print_list(value);
+      out_ += " " + list_to_yaml(value) + "\n";
     } else {
       out_ += " " + to_yaml(value) + "\n";
     }
@@ -123,20 +123,6 @@ class SectionPrinter {
   }
 
  private:
-  template <class T>
-  void print_list(std::vector<T>& list) {
-    if constexpr (Section<T>) {
-      out_ += list.empty() ? " []\n" : "\n";
-      for (auto& item : list) {
-        out_ += std::string(static_cast<size_t>(indent_) + 2, ' ') + "-\n";
-        SectionPrinter inner(out_, indent_ + 4);
-        item.visit(inner);
-      }
-    } else {
-      out_ += " " + list_to_yaml(list) + "\n";
-    }
-  }
-
   std::string& out_;
   int indent_;
 };
@@ -154,14 +140,7 @@ class SectionDocumenter {
       SectionDocumenter inner(out_, path);
       value.visit(inner);
     } else if constexpr (IsVector<T>::value) {
-      if constexpr (Section<typename T::value_type>) {
-        row(path, "list of sections", rule.required ? "required" : "[]", rule, doc);
-        typename T::value_type element;
-        SectionDocumenter inner(out_, path + "[]");
-        element.visit(inner);
-      } else {
-        row(path, "list", rule.required ? "required" : SectionPrinter::list_to_yaml(value), rule, doc);
-      }
+      row(path, "list", rule.required ? "required" : SectionPrinter::list_to_yaml(value), rule, doc);
     } else {
       row(path, type_name(value), rule.required ? "required" : SectionPrinter::to_yaml(value), rule, doc);
     }

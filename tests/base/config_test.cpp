@@ -40,7 +40,6 @@ struct Config {
   std::vector<double> betas = {0.9, 0.95};
   std::vector<std::string> words;
   RouterSection router;
-  std::vector<SourceSection> sources;
 
   void visit(auto&& field) {
     field("name", name, {}, "any text");
@@ -52,7 +51,6 @@ struct Config {
     field("betas", betas, {.min = 0, .max = 1}, "factors");
     field("words", words, {.choices = {"a", "b"}}, "words");
     field("router", router, {}, "The router.");
-    field("sources", sources, {}, "files");
   }
 };
 
@@ -75,7 +73,7 @@ TEST(Config, ReadsEveryType) {
   const auto config = read(
       "name: 'a b'\nmode: exact\nshuffle: false\nsteps: 7\nlr: 1e-4\nsizes: [3, 4, 5]\nbetas: []\nwords: [a, "
       "b]\n"
-      "router: {experts: 64, top_k: 6}\nsources:\n  - path: x\n    weight: 0.25\n  - {path: y}\n");
+      "router: {experts: 64, top_k: 6}\n");
   EXPECT_EQ(config.name, "a b");
   EXPECT_EQ(config.mode, "exact");
   EXPECT_FALSE(config.shuffle);
@@ -86,10 +84,6 @@ TEST(Config, ReadsEveryType) {
   EXPECT_EQ(config.words, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(config.router.experts, 64);
   EXPECT_EQ(config.router.top_k, 6);
-  ASSERT_EQ(config.sources.size(), 2u);
-  EXPECT_EQ(config.sources[0].weight, 0.25);
-  EXPECT_EQ(config.sources[1].path, "y");
-  EXPECT_EQ(config.sources[1].weight, 1);
 }
 
 TEST(Config, KeepsDefaultsForWhatIsLeftOut) {
@@ -106,8 +100,6 @@ TEST(Config, RefusesUnknownKeysAtTheirPlaceWithTheNearest) {
   EXPECT_EQ(refusal_of("router:\n  topk: 2\n"),
             "c.yaml:2:3: router.topk is no known key (did you mean \"top_k\"?)");
   EXPECT_EQ(refusal_of("zebra:\n  a: 2\n"), "c.yaml:1:1: zebra is no known key");
-  EXPECT_EQ(refusal_of("sources:\n- path: x\n  wieght: 2\n"),
-            "c.yaml:3:3: sources[0].wieght is no known key (did you mean \"weight\"?)");
   EXPECT_EQ(refusal_of("Steps: 1\n"), "c.yaml:1:1: Steps is no known key (did you mean \"steps\"?)");
   EXPECT_EQ(refusal_of("'': 1\n"), "c.yaml:1:1:  is no known key");
 }
@@ -128,9 +120,7 @@ TEST(Config, RefusesTheWrongKindOfNode) {
   EXPECT_EQ(refusal_of("sizes: [1, ~]\n"), "c.yaml:1:12: sizes[1] is nothing, expected a whole number");
   EXPECT_EQ(refusal_of("router: 3\n"), "c.yaml:1:1: router is a single value, expected a section");
   EXPECT_EQ(refusal_of("router: [1]\n"), "c.yaml:1:1: router is a list, expected a section");
-  EXPECT_EQ(refusal_of("sources: {path: x}\n"),
-            "c.yaml:1:1: sources is a section, expected a list [a, b, ...]");
-  EXPECT_EQ(refusal_of("sources: [x]\n"), "c.yaml:1:11: sources[0] is a single value, expected a section");
+  EXPECT_EQ(refusal_of("sizes: {a: 1}\n"), "c.yaml:1:1: sizes is a section, expected a list [a, b, ...]");
   EXPECT_EQ(refusal_of("hello"), "c.yaml:1:1: the config is a single value, expected a section");
   EXPECT_EQ(refusal_of("- steps: 1"), "c.yaml:1:1: the config is a list, expected a section");
 }
@@ -227,26 +217,28 @@ TEST(Config, RefusesWordsThatAreNoChoice) {
             "c.yaml:1:12: words[1] = \"c\" must be one of a, b (did you mean \"a\"?)");
 }
 
-TEST(Config, NamesWhatIsRequiredAndWhereItIsMissing) {
-  EXPECT_EQ(refusal_of("steps: 1\nsources:\n  - weight: 1\n"),
-            "c.yaml:3:5: sources[0].path is missing and has no default");
-}
-
 struct NeedsSection {
   SourceSection source;
   void visit(auto&& field) { field("source", source, {}, "a section with a required key"); }
 };
 
-TEST(Config, RequiresKeysOfSectionsThatAreLeftOut) {
+std::string refusal_of_source(const std::string& text) {
+  NeedsSection config;
+  try {
+    ConfigDocument::from_text(text, "c.yaml").read_into(config);
+  } catch (const ConfigError& error) {
+    return error.what();
+  }
+  return "accepted";
+}
+
+TEST(Config, NamesWhatIsRequiredAndWhereItIsMissing) {
+  EXPECT_EQ(refusal_of_source("source: {path: x}\n"), "accepted");
+  EXPECT_EQ(refusal_of_source("# sources\nsource:\n  weight: 1\n"),
+            "c.yaml:2:1: source.path is missing and has no default");
   for (const char* text : {"", "source:\n", "source: {}\n"}) {
-    NeedsSection config;
-    try {
-      ConfigDocument::from_text(text, "c.yaml").read_into(config);
-      FAIL() << text;
-    } catch (const ConfigError& error) {
-      EXPECT_NE(std::string(error.what()).find("source.path is missing and has no default"),
-                std::string::npos);
-    }
+    EXPECT_NE(refusal_of_source(text).find("source.path is missing and has no default"), std::string::npos)
+        << text;
   }
 }
 
@@ -267,7 +259,6 @@ TEST(ConfigOverride, IsYaml) {
   EXPECT_EQ(read("", {"name=a=b"}).name, "a=b");
   EXPECT_EQ(read("", {"name=\"\""}).name, "");
   EXPECT_EQ(read("", {"name='5'"}).name, "5");
-  EXPECT_EQ(read("", {"sources=[{path: x}, {path: y, weight: 2}]"}).sources[1].weight, 2);
   EXPECT_EQ(read("router: {experts: 4}", {"router="}).router.experts, 8) << "nothing: the defaults";
 }
 
@@ -320,11 +311,6 @@ TEST(ConfigDocument, LocatesWhatValidationRefuses) {
   EXPECT_EQ(refusal("steps: 1\n", top_k), "c.yaml: router.top_k = 9 must not exceed 8");
   EXPECT_EQ(refusal("steps: 1\n", top_k, {"router.top_k=9"}),
             "override router.top_k: router.top_k = 9 must not exceed 8");
-  const ConfigError path("sources[1].path", "y", "is there twice");
-  EXPECT_EQ(refusal("sources:\n  - path: y\n  - path: y\n", path),
-            "c.yaml:3:5: sources[1].path = y is there twice");
-  const ConfigError gone("sources[7].path", "y", "is odd");
-  EXPECT_EQ(refusal("sources:\n  - path: y\n", gone), "c.yaml:1:1: sources[7].path = y is odd");
   EXPECT_EQ(refusal("steps: 1\n", ConfigError::located("ready")), "ready");
 }
 
@@ -360,11 +346,6 @@ void expect_round_trip(const Config& config) {
   EXPECT_EQ(again.betas, config.betas);
   EXPECT_EQ(again.words, config.words);
   EXPECT_EQ(again.router.top_k, config.router.top_k);
-  ASSERT_EQ(again.sources.size(), config.sources.size());
-  for (size_t i = 0; i < config.sources.size(); ++i) {
-    EXPECT_EQ(again.sources[i].path, config.sources[i].path);
-    EXPECT_EQ(again.sources[i].weight, config.sources[i].weight);
-  }
   EXPECT_EQ(print_config(again), text);
 }
 
@@ -377,7 +358,6 @@ TEST(PrintConfig, IsReadBackAsTheSame) {
   config.sizes = {};
   config.betas = {0.1, 1.0 / 3.0, 1e-300, 5e-324, 1};
   config.words = {"b", "a"};
-  config.sources = {{.path = "x", .weight = 1e22}, {.path = "", .weight = 1e5}};
   expect_round_trip(config);
 }
 
@@ -408,7 +388,7 @@ TEST(PrintConfig, SpellsOutDefaults) {
   EXPECT_EQ(
       print_config(Config{}),
       "name: \"run\"\nmode: \"fast\"\nshuffle: true\nsteps: 10\nlr: 0.5\nsizes: [1, 2]\nbetas: [0.9, 0.95]\n"
-      "words: []\nrouter:\n  experts: 8\n  top_k: 2\nsources: []\n");
+      "words: []\nrouter:\n  experts: 8\n  top_k: 2\n");
 }
 
 TEST(DocumentConfig, HasARowPerKey) {
@@ -422,8 +402,6 @@ TEST(DocumentConfig, HasARowPerKey) {
            "| `betas` | list | `[0.9, 0.95]` | between 0 and 1 | factors |\n",
            "\n## `router`\nThe router.\n\n| key |",
            "| `router.experts` | int | `8` | between 1 and 16777216 | experts |\n",
-           "| `sources` | list of sections | `[]` |  | files |\n",
-           "| `sources[].path` | text | `required` |  | file |\n",
        }) {
     EXPECT_NE(text.find(row), std::string::npos) << row << "\nin\n" << text;
   }

@@ -26,7 +26,6 @@ struct Everything {
   std::vector<double> rates;
   std::vector<std::string> names;
   Part part;
-  std::vector<Part> parts;
 
   void visit(auto&& field) {
     field("flag", flag, {}, "");
@@ -37,7 +36,6 @@ struct Everything {
     field("rates", rates, {}, "");
     field("names", names, {}, "");
     field("part", part, {}, "");
-    field("parts", parts, {}, "");
   }
 };
 

@@ -10,7 +10,8 @@ TokenFileWriter::TokenFileWriter(const std::string& prefix, TokenType type)
 void TokenFileWriter::add_sequence(const std::vector<int64_t>& ids) {
   std::string bytes;
   for (const auto& id : ids) {
-    bytes.append(reinterpret_cast<const char*>(&id), static_cast<size_t>(token_size(type_)));  // low bytes first
+    bytes.append(reinterpret_cast<const char*>(&id),
+                 static_cast<size_t>(token_size(type_)));  // low bytes first
   }
   bin_.append(bytes);
   lengths_.push_back(static_cast<int32_t>(ids.size()));
