@@ -8,6 +8,7 @@ import unicodedata
 import jobs
 import pytest
 from tokenizers import Tokenizer
+from transformers import LlamaTokenizerFast, PreTrainedTokenizerFast
 
 sys.path.insert(0, str(jobs.ROOT / "tests" / "data"))
 import make_tokenizer_golden as golden_maker  # noqa: E402
@@ -77,6 +78,16 @@ def test_templates_and_plain_text_are_those_of_hugging_face(tokenizers, kind):
     reference.encode_special_tokens = True
     assert ids_of(tokenizers[kind], texts, "--plain") == [
         e.ids for e in reference.encode_batch(texts, add_special_tokens=False)]
+
+
+def test_a_template_counts_for_more_than_the_settings_beside_it_as_in_transformers(tmp_path):
+    golden = json.loads((jobs.ROOT / "tests/data/golden/tokenizer_llama2.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(golden["tokenizer"]))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(
+        {"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": False, "add_eos_token": True}))
+    (ours,) = ids_of(tmp_path / "tokenizer.json", ["the"], "--template")
+    for kind in (LlamaTokenizerFast, PreTrainedTokenizerFast):
+        assert kind.from_pretrained(tmp_path)("the").input_ids == ours
 
 
 @pytest.mark.parametrize("kind", KINDS)
