@@ -29,6 +29,7 @@ SequenceLayout SequenceLayout::from_segments(const at::Tensor& segment_BS) {
   layout.segment_BS = segment_BS.contiguous();
   layout.position_BS = at::zeros({B, S}, at::kLong);
   layout.sequence_T = at::full({B * S}, -1, at::kLong);
+  layout.end_position = 1;  // padding stands at position 0
   const auto* segment = layout.segment_BS.data_ptr<int64_t>();
   auto* position = layout.position_BS.data_ptr<int64_t>();
   auto* sequence = layout.sequence_T.data_ptr<int64_t>();

@@ -195,6 +195,14 @@ TEST(Transformer, AttentionInsideDocumentsEqualsDocumentsApart) {
   EXPECT_TENSOR_NEAR(packed_TD, at::cat({first_TD, second_TD}), 1e-5);
 }
 
+// As a rank has them when the data end before its turn.
+TEST(Transformer, RunsRowsOfPaddingAlone) {
+  const auto model = small_transformer(small_config());
+  const auto layout = SequenceLayout::from_segments(at::full({2, 3}, -1, at::kLong));
+  const auto output = model.forward(at::zeros({2, 3}, at::kLong), {layout, 0.5, 1.0 / 12});
+  EXPECT_TRUE(output.hidden_TD.isfinite().all().item<bool>());
+}
+
 TEST(Transformer, CachedGenerationEqualsTheWholeForwardPass) {
   for (const bool tied : {false, true}) {
     auto config = small_config();
