@@ -14,6 +14,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "comm/core_set.h"
+#include "comm/host_allocator.h"
 #include "comm/loopback_communicator.h"
 #include "comm/mpi_runtime.h"
 
@@ -138,6 +139,7 @@ void World::abort(ExitCode code) {
 
 int run_in_world(int argc, char** argv, const std::function<int(World&)>& body) {
   keep_freed_memory();
+  use_host_allocator();
   // Beyond RLIMIT_FSIZE a write then fails as on a full disk, and is reported as such.
   std::signal(SIGXFSZ, SIG_IGN);
   try {

@@ -44,14 +44,14 @@ bool grouped_mm_fits(const ExpertInputs& inputs) {
          inputs.gate_eFD.size(2) % kRowElements == 0;
 }
 
-at::Tensor forward_by_grouped_mm(const ExpertInputs& inputs, at::Tensor& y_ND) {
+ExpertOutputs forward_by_grouped_mm(const ExpertInputs& inputs) {
   const auto end_e = ends_on_device(inputs);
   const auto x_ND = sorted_rows(inputs.x_TD, inputs);
   const auto gate_NF = times_groups(x_ND, inputs.gate_eFD.transpose(1, 2), end_e);
   const auto up_NF = times_groups(x_ND, inputs.up_eFD.transpose(1, 2), end_e);
   const auto h_NF = at::silu(gate_NF.to(at::kFloat)) * up_NF * inputs.scale_N.unsqueeze(1);
-  y_ND.copy_(times_groups(h_NF.to(at::kBFloat16), inputs.down_eDF.transpose(1, 2), end_e));
-  return at::stack({gate_NF, up_NF});
+  return {at::stack({gate_NF, up_NF}),
+          times_groups(h_NF.to(at::kBFloat16), inputs.down_eDF.transpose(1, 2), end_e)};
 }
 
 void backward_by_grouped_mm(const ExpertInputs& inputs, const at::Tensor& gate_up_2NF,

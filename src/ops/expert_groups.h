@@ -37,11 +37,16 @@ bool kernels_fit(const ExpertInputs& inputs);
 /// In device memory, bf16 with widths that are multiples of 8.
 bool grouped_mm_fits(const ExpertInputs& inputs);
 
-/// All fill y_ND, rows sorted, and give gate and up before the activation, in an order only their own
-/// backward knows.
-at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND);
-at::Tensor forward_by_grouped_mm(const ExpertInputs& inputs, at::Tensor& y_ND);
-at::Tensor forward_by_matmul(const ExpertInputs& inputs, at::Tensor& y_ND);
+/// What forward makes. Members are made in this order: what is kept until backward lies below what is freed at once,
+/// so that no hole stays between the layers' kept values.
+struct ExpertOutputs {
+  at::Tensor gate_up;  ///< before the activation, in an order only the backward of the same way knows
+  at::Tensor y_ND;     ///< rows sorted
+};
+
+ExpertOutputs forward_by_kernels(const ExpertInputs& inputs);
+ExpertOutputs forward_by_grouped_mm(const ExpertInputs& inputs);
+ExpertOutputs forward_by_matmul(const ExpertInputs& inputs);
 
 /// grad_y_TD[source_N[n]] is the gradient of row n.
 void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_TD,

@@ -66,10 +66,11 @@ void run_tasks(std::vector<ExpertTask<Element>> tasks, const Run& run) {
 }
 
 template <class Element>
-at::Tensor forward(const ExpertInputs& inputs, at::Tensor& y_ND) {
+ExpertOutputs forward(const ExpertInputs& inputs) {
   const int64_t N = inputs.source_N.size(0), F = inputs.gate_eFD.size(1), D = inputs.gate_eFD.size(2);
   const int64_t blocks = (F + kBlockColumns - 1) / kBlockColumns;
-  auto gate_up = at::empty({blocks, N, 2 * kBlockColumns}, inputs.x_TD.options());
+  const auto gate_up = at::empty({blocks, N, 2 * kBlockColumns}, inputs.x_TD.options());
+  const auto y_ND = at::empty({N, D}, inputs.x_TD.options());
   std::vector<ExpertTask<Element>> tasks;
   for (size_t e = 0; e < inputs.end_G.size(); ++e) {
     auto task = task_of_group<Element>(inputs, e, gate_up);
@@ -77,7 +78,7 @@ at::Tensor forward(const ExpertInputs& inputs, at::Tensor& y_ND) {
     tasks.push_back(task);
   }
   run_tasks(std::move(tasks), kernels<Element>().expert_forward);
-  return gate_up;
+  return {gate_up, y_ND};
 }
 
 template <class Element>
@@ -112,8 +113,8 @@ bool kernels_fit(const ExpertInputs& inputs) {
          inputs.gate_eFD.size(2) % 16 == 0;
 }
 
-at::Tensor forward_by_kernels(const ExpertInputs& inputs, at::Tensor& y_ND) {
-  return inputs.x_TD.scalar_type() == at::kFloat ? forward<float>(inputs, y_ND) : forward<Bf16>(inputs, y_ND);
+ExpertOutputs forward_by_kernels(const ExpertInputs& inputs) {
+  return inputs.x_TD.scalar_type() == at::kFloat ? forward<float>(inputs) : forward<Bf16>(inputs);
 }
 
 void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_TD,

@@ -18,8 +18,10 @@ at::Tensor scale_of_group(const ExpertInputs& inputs, int64_t begin, int64_t row
 
 }  // namespace
 
-at::Tensor forward_by_matmul(const ExpertInputs& inputs, at::Tensor& y_ND) {
-  auto gate_up_2NF = at::empty({2, inputs.source_N.size(0), inputs.gate_eFD.size(1)}, inputs.x_TD.options());
+ExpertOutputs forward_by_matmul(const ExpertInputs& inputs) {
+  const int64_t N = inputs.source_N.size(0);
+  const auto gate_up_2NF = at::empty({2, N, inputs.gate_eFD.size(1)}, inputs.x_TD.options());
+  const auto y_ND = at::empty({N, inputs.x_TD.size(1)}, inputs.x_TD.options());
   for_groups(inputs.end_G, [&](int64_t e, int64_t begin, int64_t rows) {
     const auto x_RD = widen(inputs.x_TD.index_select(0, inputs.source_N.narrow(0, begin, rows)));
     const auto gate_RF = at::mm(x_RD, widen(inputs.gate_eFD[e]).t());
@@ -29,7 +31,7 @@ at::Tensor forward_by_matmul(const ExpertInputs& inputs, at::Tensor& y_ND) {
     const auto h_RF = at::silu(gate_RF) * up_RF * scale_of_group(inputs, begin, rows, gate_RF.scalar_type());
     y_ND.narrow(0, begin, rows).copy_(at::mm(h_RF, widen(inputs.down_eDF[e]).t()));
   });
-  return gate_up_2NF;
+  return {gate_up_2NF, y_ND};
 }
 
 void backward_by_matmul(const ExpertInputs& inputs, const at::Tensor& gate_up_2NF,

@@ -32,10 +32,9 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
     RECORD_USER_SCOPE("experts");
     const ExpertInputs inputs{x.contiguous(),  source_N.contiguous(), scale_N.contiguous(), end_G,
                               as_groups(gate), as_groups(up),         as_groups(down)};
-    auto y_ND = at::empty({source_N.size(0), x.size(1)}, x.options());
-    const auto gate_up = kernels_fit(inputs)       ? forward_by_kernels(inputs, y_ND)
-                         : grouped_mm_fits(inputs) ? forward_by_grouped_mm(inputs, y_ND)
-                                                   : forward_by_matmul(inputs, y_ND);
+    const auto [gate_up, y_ND] = kernels_fit(inputs)       ? forward_by_kernels(inputs)
+                                 : grouped_mm_fits(inputs) ? forward_by_grouped_mm(inputs)
+                                                           : forward_by_matmul(inputs);
     context->saved_data["end_G"] = end_G;
     context->save_for_backward(
         {inputs.x_TD, inputs.source_N, position_TK, inputs.scale_N, gate_up, gate, up, down});
