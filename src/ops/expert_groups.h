@@ -37,8 +37,8 @@ bool kernels_fit(const ExpertInputs& inputs);
 /// In device memory, bf16 with widths that are multiples of 8.
 bool grouped_mm_fits(const ExpertInputs& inputs);
 
-/// What forward makes. Members are made in this order: what is kept until backward lies below what is freed at once,
-/// so that no hole stays between the layers' kept values.
+/// What forward makes. Members are made in this order: what is kept until backward lies below what is freed
+/// at once, so that no hole stays between the layers' kept values.
 struct ExpertOutputs {
   at::Tensor gate_up;  ///< before the activation, in an order only the backward of the same way knows
   at::Tensor y_ND;     ///< rows sorted
