@@ -31,9 +31,11 @@ def main() -> int:
         path = Path(path if equals else said)
         try:
             analysis = json.loads(path.read_text(encoding="utf-8"))
-            analysis["unchanged"], analysis["layers"]
+            analysis["unchanged"]["loss"], analysis["layers"]
         except (OSError, ValueError, KeyError, TypeError):
             parser.error(f"{path} is not what `granule analyze --json` prints")
+        if analysis["unchanged"]["loss"] is None:
+            parser.error(f"{path}: the model's own loss is not finite; there is nothing to compare with it")
         found.setdefault(name if equals else path.stem, []).append(analysis)
     if len(found) > len(COLORS):
         parser.error(f"at most {len(COLORS)} models fit into one page")
