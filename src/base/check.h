@@ -17,7 +17,7 @@ enum class ExitCode : int {
   kUsage = 2,     ///< command line or config is wrong
   kInput = 3,     ///< a file is missing, damaged or of another kind
   kNumeric = 17,  ///< too many steps in a row had a non-finite loss or gradient
-  kHang = 18,     ///< a collective or a step took longer than parallel.timeout_seconds
+  kHang = 18,     ///< a collective waited longer than parallel.timeout_seconds
   kStopped = 75,  ///< a signal asked to stop; a checkpoint was written, start again to go on
 };
 
