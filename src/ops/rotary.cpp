@@ -116,9 +116,9 @@ RotaryTable make_rotary_table(int64_t max_position, int64_t head_dim, double the
 }
 
 const RotaryTable& GrowingRotaryTable::up_to(int64_t end_position, at::Device device) {
-  if (end_position > size_) {
-    size_ = std::max(end_position, 2 * size_);
-    const auto table = make_rotary_table(size_, head_dim_, theta_);
+  const int64_t size = table_.cos_Pd.defined() ? table_.cos_Pd.size(0) : 0;
+  if (end_position > size) {
+    const auto table = make_rotary_table(std::max(end_position, 2 * size), head_dim_, theta_);
     table_ = {table.cos_Pd.to(device), table.sin_Pd.to(device)};
   }
   return table_;

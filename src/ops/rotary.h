@@ -24,7 +24,6 @@ class GrowingRotaryTable {
  private:
   int64_t head_dim_;
   double theta_;
-  int64_t size_ = 0;
   RotaryTable table_;
 };
 

@@ -1,7 +1,6 @@
 #include "train/checkpoint_writer.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <vector>
 
 #include "base/log.h"
@@ -12,7 +11,6 @@
 namespace granule {
 
 namespace {
-
 
 // What went wrong in `work`, empty if nothing did. Whatever it is, the other ranks must hear of it.
 template <class Work>

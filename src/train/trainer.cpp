@@ -80,6 +80,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       mesh_(world, config.parallel, device_),
       directory_(world.rank() == 0 ? std::make_unique<RunDirectory>(config.run_dir) : nullptr),
       training_loader_(open_training(config)),
+      data_fingerprint_(training_loader_.fingerprint()),
       validation_loader_(open_validation(config, mesh_.replica().size())),
       bytes_V_(bytes_of_ids(world, config)),
       train_iters_(length_of_run(config, training_loader_)),
@@ -145,7 +146,7 @@ void Trainer::warn_of_another_order(const Checkpoint& checkpoint) const {
                       print_config(config.data.chat));
   };
   const auto before = checkpoint.manifest().state.data_fingerprint;
-  const bool other_data = before != 0 && before != training_loader_.fingerprint();
+  const bool other_data = before != 0 && before != data_fingerprint_;
   try {
     if (!other_data && settings(config_of(checkpoint.path())) == settings(config_)) return;
     log_warning(join_text("rng.seed, train.seq_length, data.train, data.weights, data.chat or what the files hold "
@@ -192,7 +193,7 @@ void Trainer::prepare_log() {
   log_->text("config", text);
   restart_line_clock();
   state_.seed = config_.rng.seed;
-  state_.data_fingerprint = training_loader_.fingerprint();
+  state_.data_fingerprint = data_fingerprint_;
   writer_.emplace(CheckpointWriterOptions{.directory = checkpoints_path(config_.run_dir),
                                           .most_recent_k = config_.checkpoint.most_recent_k,
                                           .layout = {config_.parallel.pipeline, mesh_.data().size(),

@@ -78,6 +78,7 @@ class Trainer {
   std::unique_ptr<RunDirectory> directory_;  // rank 0
   // Files are opened before anything large is built.
   Loader training_loader_;
+  uint64_t data_fingerprint_;
   std::unique_ptr<Loader> validation_loader_;
   const at::Tensor bytes_V_;  // bytes of text of each id, for bits per byte; undefined without a tokenizer
   const int64_t train_iters_;  // steps of the whole run

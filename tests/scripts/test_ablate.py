@@ -23,9 +23,6 @@ import ablation_jobs  # noqa: E402
 import ablation_report  # noqa: E402
 import ablation_statistics  # noqa: E402
 import ablation_suite  # noqa: E402
-import analysis_charts  # noqa: E402
-import report_chart  # noqa: E402
-import small_yaml  # noqa: E402
 
 BASE = """
 model:
@@ -427,53 +424,3 @@ def test_statistics_by_hand():
     assert ablation_statistics.t_quantile(2) == 4.303
     assert ablation_statistics.t_quantile(60) == pytest.approx(2.000, abs=2e-3)
     assert ablation_statistics.t_quantile(31) == pytest.approx(2.040, abs=2e-3)
-
-
-def test_yaml_subset_reads_and_writes():
-    path = ROOT / "configs/ablations/base.yaml"
-    flat = small_yaml.flatten(small_yaml.read_yaml(path))
-    assert flat["model.hidden_size"] == 192 and isinstance(flat["optimizer.lr"], float)
-    assert flat["data.weights"] == [0.5, 0.5] and flat["logger.tensorboard"] is False
-    assert flat["train.precision"] == "bf16"
-
-
-@pytest.mark.parametrize("text", ["a: 1\na: 2\n", "a:\n\tb: 1\n", "a: {b: 1}\n", "- a\n", "a: [1,\n  2]\n", "a: \"b\n",
-                                  "  a: 1\n b: 2\n", "a: *b\n"])
-def test_yaml_outside_the_subset_is_refused_with_its_line(tmp_path, text):
-    path = tmp_path / "x.yaml"
-    path.write_text(text)
-    with pytest.raises(small_yaml.YamlError, match=re.escape(str(path)) + r":\d: "):
-        small_yaml.read_yaml(path)
-
-
-def test_yaml_strings_are_read_with_their_escapes(tmp_path):
-    path = tmp_path / "x.yaml"
-    path.write_text(r"""a: "x\x0a\ty \"z\" \\x41"  # "
-b: 'it''s \n'
-""")
-    assert small_yaml.read_yaml(path) == {"a": 'x\n\ty "z" \\x41', "b": r"it's \n"}
-
-
-def test_yaml_written_is_read_back(tmp_path):
-    flat = {"run_dir": "a b", "model.x": 1, "model.y": 0.01, "data.train": ["p/q", "r"], "logger.z": False,
-            "data.chat.keys.system": "", "data.chat.pattern.user": 'a "b" # \\n\n: é', "data.chat.template": "none"}
-    path = tmp_path / "x.yaml"
-    path.write_text(small_yaml.write_yaml(flat))
-    assert small_yaml.flatten(small_yaml.read_yaml(path)) == flat
-
-
-def test_band_spans_the_seeds_and_its_mean():
-    series = report_chart.banded("a", "#000000", [{1: 1.0, 2: 2.0, 3: 5.0}, {1: 3.0, 2: 2.0}])
-    assert series.points == [(1, 2.0), (2, 2.0)]
-    assert series.band == [(1, 1.0, 3.0), (2, 2.0, 2.0)]
-    assert report_chart.banded("a", "#000000", []) is None
-
-
-def test_lift_is_one_for_experts_chosen_independently_of_one_another():
-    # Three experts, every pair equally often; then 0 and 1 three times as often.
-    layer = {"sets": {"a": {"tokens_per_expert": [2, 2, 2], "chosen_together": [[2, 1, 1], [1, 2, 1], [1, 1, 2]]}}}
-    lifts = analysis_charts.lifts(layer)
-    assert all(lifts[a][b] == pytest.approx(1) for a in range(3) for b in range(3))
-    layer["sets"]["a"]["chosen_together"] = [[4, 3, 1], [3, 4, 1], [1, 1, 2]]
-    lifts = analysis_charts.lifts(layer)
-    assert lifts[0][1] == pytest.approx(3 / (4 * 4 / 6)) and lifts[0][2] < 1 and lifts[0][1] == lifts[1][0]

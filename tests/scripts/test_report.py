@@ -230,3 +230,10 @@ def test_load_colours_meet_at_an_even_share():
     assert report_chart.load_color(1.0) == report_chart.EVEN
     assert report_chart.load_color(0.0) == report_chart.UNDER
     assert report_chart.load_color(3.0) == report_chart.load_color(9.0) == report_chart.OVER
+
+
+def test_band_spans_the_seeds_and_its_mean():
+    series = report_chart.banded("a", "#000000", [{1: 1.0, 2: 2.0, 3: 5.0}, {1: 3.0, 2: 2.0}])
+    assert series.points == [(1, 2.0), (2, 2.0)]
+    assert series.band == [(1, 1.0, 3.0), (2, 2.0, 2.0)]
+    assert report_chart.banded("a", "#000000", []) is None
