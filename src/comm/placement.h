@@ -22,11 +22,15 @@ struct ParameterPiece {
   int64_t offset = 0;  ///< in elements from the tensor's beginning
 };
 
+/// Of parameters that belong to no block of the model: embedding, head, last norm.
+inline constexpr int64_t kNoBlock = -1;
+
 struct PlacedParameter {
   at::Tensor tensor;  ///< a leaf; its pieces cover it, in order
   Placement placement = Placement::kReplicated;
   bool decays = true;  ///< weight decay applies: matrices yes, norms and biases no
   std::vector<ParameterPiece> pieces;
+  int64_t block = kNoBlock;  ///< number of the model's block that it belongs to
 };
 
 }  // namespace granule

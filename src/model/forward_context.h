@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -91,6 +92,8 @@ struct ForwardContext {
   std::vector<Routing>* routings = nullptr;
   /// In training alone: without it nothing is dropped.
   std::optional<BatchPlace> place = {};
+  /// If set, called with a block's number before backward goes through it.
+  std::function<void(int64_t block)> before_backward = {};
 };
 
 }  // namespace granule

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <charconv>
 #include <cmath>
 
 #include "base/check.h"
@@ -14,9 +15,18 @@ namespace granule {
 namespace {
 
 constexpr std::string_view kExperts = ".experts.";
+constexpr std::string_view kBlocks = "model.layers.";
 
 bool is_norm(const std::string& name) {
   return name.ends_with("norm.weight");
+}
+
+// The number behind `kBlocks`.
+int64_t block_of(std::string_view name) {
+  if (!name.starts_with(kBlocks)) return kNoBlock;
+  int64_t block = kNoBlock;
+  std::from_chars(name.data() + kBlocks.size(), name.data() + name.size(), block);
+  return block;
 }
 
 std::vector<ParameterPiece> pieces_of(const std::string& name, const at::Tensor& tensor,
@@ -61,7 +71,9 @@ at::Tensor first_values(const ParameterPiece& piece, uint64_t seed, double devia
 
 }  // namespace
 
-bool is_routed(std::string_view name) { return name.find(kExperts) != std::string_view::npos; }
+bool is_routed(std::string_view name) {
+  return name.find(kExperts) != std::string_view::npos;
+}
 
 std::vector<PlacedParameter> place_parameters(const torch::nn::Module& model, int64_t first_local_expert) {
   std::vector<PlacedParameter> placed;
@@ -69,7 +81,7 @@ std::vector<PlacedParameter> place_parameters(const torch::nn::Module& model, in
     const bool expert = is_routed(item.key());
     const bool decays = item.value().requires_grad() && !is_norm(item.key());
     placed.push_back({item.value(), expert ? Placement::kExpert : Placement::kReplicated, decays,
-                      pieces_of(item.key(), item.value(), first_local_expert)});
+                      pieces_of(item.key(), item.value(), first_local_expert), block_of(item.key())});
   }
   return placed;
 }

@@ -25,6 +25,13 @@ class Embedding : public torch::nn::Module {
   at::Tensor weight;
 };
 
+// Backward comes into a block by the gradient of its output.
+void call_before_backward(const std::function<void(int64_t)>& call, int64_t block, const at::Tensor& y_TD) {
+  if (call && y_TD.requires_grad()) {
+    y_TD.register_hook([call, block](const at::Tensor& /*gradient*/) { call(block); });
+  }
+}
+
 }  // namespace
 
 Transformer::Transformer(const ModelConfig& config, Communicator& expert_group, at::ScalarType dtype,
@@ -58,10 +65,12 @@ TransformerOutput Transformer::forward(const at::Tensor& token_BS,
   auto context = outer_context;
   complete(context.layout, token_BS.flatten());
   auto x_TD = embed(embedding_VD_, context.layout.token_T);
-  for (const auto& block : blocks_) {
+  for (size_t i = 0; i < blocks_.size(); ++i) {
+    const auto& block = *blocks_[i];
     const auto from_block =
-        context.recompute ? recomputed_forward(*block, x_TD, context) : block->forward(x_TD, context, {});
+        context.recompute ? recomputed_forward(block, x_TD, context) : block.forward(x_TD, context, {});
     x_TD = from_block.y_TD;
+    call_before_backward(context.before_backward, static_cast<int64_t>(i), x_TD);
     if (!from_block.balance_loss.defined()) continue;
     output.balance_loss = output.balance_loss.defined() ? output.balance_loss + from_block.balance_loss
                                                         : from_block.balance_loss;

@@ -12,6 +12,7 @@ WeightGradient::WeightGradient(const at::Tensor& weight) {
   is_preset_ = weight.is_leaf() && weight.grad().defined() && weight.grad().scalar_type() != at::kBFloat16;
   if (is_preset_) {
     sum_ = weight.grad();
+    CHECK(sum_.storage().nbytes() > 0, "a gradient comes before its memory");
     CHECK(sum_.is_contiguous() && sum_.sizes() == weight.sizes(), "a preset .grad has another layout");
   } else {
     const auto dtype = weight.scalar_type() == at::kBFloat16 ? at::kFloat : weight.scalar_type();

@@ -1,7 +1,9 @@
 #pragma once
-// Parameters and gradients as few flat buffers, one per (placement, dtype), so that reductions, updates and
-// checkpoints see stretches of memory and need not know tensors. A rank owns an even slice of each buffer
-// over the ranks that replicate it, whatever the parameter borders.
+// Parameters and gradients as flat buffers of a few tensors of one block, placement and dtype, so that
+// reductions, updates and checkpoints see stretches of memory and need not know tensors. A rank owns an even
+// slice of each buffer over the ranks that replicate it, whatever the parameter borders. A buffer's gradients
+// have memory only while there are any: in a step of one micro-batch they take the place of the activations
+// that backward frees.
 
 #include <ATen/core/Tensor.h>
 
@@ -23,19 +25,24 @@ struct FlatSegment {
 
 class FlatBuffer {
  public:
-  /// Tensors of one placement and dtype, replicated over `group`, which must outlive the buffer. Each becomes
-  /// a view into the buffer, its value kept, and gets a view into the gradients as its `.grad`, zero at
-  /// first.
+  /// Tensors of one block, placement and dtype, replicated over `group`, which must outlive the buffer. Each
+  /// becomes a view into the buffer, its value kept, and gets a view into the gradients as its `.grad`,
+  /// without memory at first.
   FlatBuffer(std::vector<PlacedParameter> parameters, Communicator& group);
 
+  int64_t block() const { return parameters_.front().block; }
   Placement placement() const { return parameters_.front().placement; }
   at::ScalarType dtype() const { return parameter_.scalar_type(); }
   Communicator& group() const { return *group_; }
 
   /// All elements: tensors at multiples of kAlignment, zeros between them and at the end.
   const at::Tensor& parameter() const { return parameter_; }
-  /// Of the same length; fp32, but fp64 for fp64 parameters.
+  /// Of the same length; fp32, but fp64 for fp64 parameters. To be read only while it has memory.
   const at::Tensor& gradient() const { return gradient_; }
+  bool has_gradient() const { return gradient_.storage().nbytes() > 0; }
+  /// Gives the gradients memory, zeros, unless they have it.
+  void allocate_gradient();
+  void free_gradient();
 
   /// The rank's own slice is [slice_begin, slice_begin + slice_size).
   int64_t slice_size() const { return parameter_.numel() / group_->size(); }

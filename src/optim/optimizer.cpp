@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstddef>
-#include <cstring>
 #include <iterator>
 #include <numeric>
 
@@ -54,18 +52,6 @@ double sum_of_squares_by_operators(const at::Tensor& values) {
     sum += values.narrow(0, begin, std::min(kPiece, values.numel() - begin)).to(at::kDouble).square_().sum();
   }
   return sum.item<double>();
-}
-
-// An operator reads every line before it writes it; memset of a long stretch does not.
-void fill_with_zeros(const at::Tensor& values) {
-  if (!values.is_cpu()) {
-    values.zero_();
-    return;
-  }
-  auto* bytes = static_cast<std::byte*>(values.mutable_data_ptr());
-  at::parallel_for(0, static_cast<int64_t>(values.nbytes()), 1 << 16, [&](int64_t begin, int64_t end) {
-    std::memset(bytes + begin, 0, static_cast<size_t>(end - begin));
-  });
 }
 
 }  // namespace
@@ -121,12 +107,20 @@ std::vector<Optimizer::DecayRun> Optimizer::decay_runs(const FlatBuffer& buffer)
 }
 
 void Optimizer::zero_gradients() {
-  for (const auto& buffer : buffers_) fill_with_zeros(buffer.gradient());
+  for (auto& buffer : buffers_) buffer.free_gradient();
+  allocate_gradients(kNoBlock);
+}
+
+void Optimizer::allocate_gradients(int64_t block) {
+  for (auto& buffer : buffers_) {
+    if (buffer.block() == block) buffer.allocate_gradient();
+  }
 }
 
 double Optimizer::reduce_gradients() {
   auto squares = at::zeros({1}, at::kDouble);
-  for (const auto& buffer : buffers_) {
+  for (auto& buffer : buffers_) {
+    buffer.allocate_gradient();
     buffer.check_gradients_in_place();
     auto slice = buffer.own_slice(buffer.gradient());
     buffer.group().reduce_scatter_sum(buffer.gradient(), slice);
@@ -145,6 +139,7 @@ void Optimizer::apply(double lr) {
   ++num_updates_;
   for (size_t i = 0; i < shards_.size(); ++i) {
     update_shard(i, lr, clip_factor);
+    buffers_[i].free_gradient();
     auto all = buffers_[i].parameter();
     buffers_[i].group().all_gather(buffers_[i].own_slice(all), all);
   }

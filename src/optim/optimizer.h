@@ -59,13 +59,16 @@ class Optimizer {
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
 
-  /// Before the first backward of a step.
+  /// Before the first forward of a step: no gradients. Those of no block have memory, as zeros.
   void zero_gradients();
+  /// Before backward through a block of the model: its gradients have memory.
+  void allocate_gradients(int64_t block);
   /// Sums gradients over ranks, each into its owner's slice, and returns the norm over all parameters of all
   /// ranks, each element counted once: the same number on every rank, not finite if any element of any rank
   /// is not. Collective over the world. Leaving out `apply` afterwards skips the update: nothing changes.
   double reduce_gradients();
-  /// One update from the reduced gradients, clipped to the config's norm. Collective.
+  /// One update from the reduced gradients, clipped to the config's norm; then their memory is free.
+  /// Collective.
   void apply(double lr);
 
   /// Updates applied so far.

@@ -10,16 +10,22 @@ using Json = nlohmann::ordered_json;
 
 Json parameters_json(const ModelCost& cost) {
   const auto& size = cost.size;
-  return {{"embedding", size.embedding}, {"head", size.head},
-          {"attention", size.attention}, {"dense", size.dense},
-          {"shared", size.shared},       {"routed", size.routed},
+  return {{"embedding", size.embedding},
+          {"head", size.head},
+          {"attention", size.attention},
+          {"dense", size.dense},
+          {"shared", size.shared},
+          {"routed", size.routed},
           {"routed_activated", size.routed_activated},
           {"adapters", size.adapters + size.routed_adapters},
           {"adapters_activated", size.adapters_activated},
-          {"router", size.router},       {"norm", size.norm},
-          {"total", size.total()},       {"activated", size.activated()},
+          {"router", size.router},
+          {"norm", size.norm},
+          {"total", size.total()},
+          {"activated", size.activated()},
           {"trained", size.trained()},
-          {"experts", cost.experts()},   {"experts_activated", cost.experts_activated()}};
+          {"experts", cost.experts()},
+          {"experts_activated", cost.experts_activated()}};
 }
 
 Json layout_json(const PlanLayout& layout) {
@@ -34,7 +40,8 @@ Json layout_json(const PlanLayout& layout) {
 Json memory_json(const Plan& plan) {
   return {{"parameters", plan.memory.parameters}, {"gradients", plan.memory.gradients},
           {"optimizer", plan.memory.optimizer},   {"activations", plan.memory.activations},
-          {"total", plan.memory.total()},         {"allowed", plan.memory_limit()}};
+          {"reused", plan.memory.reused},         {"total", plan.memory.total()},
+          {"allowed", plan.memory_limit()}};
 }
 
 Json step_json(const Plan& plan) {

@@ -19,6 +19,17 @@ int64_t num_expert_layers(const ModelConfig& model) {
   return count;
 }
 
+// Of a token in the block of a stage that keeps most.
+double largest_block_activations(const RunConfig& config, const PlanStage& stage) {
+  const int64_t e = element_bytes(config.train);
+  return std::max(stage.dense_layers > 0 ? layer_activation_bytes(config.model, false, e) : 0,
+                  stage.expert_layers > 0 ? layer_activation_bytes(config.model, true, e) : 0);
+}
+
+double tokens_of(const RunConfig& config, const PlanLayout& layout) {
+  return static_cast<double>(layout.micro_batch_size * config.train.seq_length);
+}
+
 double activation_bytes(const RunConfig& config, const PlanLayout& layout, const PlanStage& stage,
                         int64_t in_flight) {
   const auto& model = config.model;
@@ -29,13 +40,28 @@ double activation_bytes(const RunConfig& config, const PlanLayout& layout, const
       static_cast<double>(stage.dense_layers) * dense + static_cast<double>(stage.expert_layers) * experts;
   const double hidden = static_cast<double>(e * model.hidden_size);
   // A recomputed block keeps its input; one block at a time has all of its activations.
-  const double live = std::max(stage.dense_layers > 0 ? dense : 0, stage.expert_layers > 0 ? experts : 0);
+  const double live = largest_block_activations(config, stage);
   const auto flights = static_cast<double>(in_flight);
   double per_token =
       layout.recompute ? flights * hidden * static_cast<double>(stage.layers()) + live : flights * whole;
   // The last stage turns to backward at once: final norm's input and output of one micro-batch.
   if (stage.last) per_token += 2 * hidden;
-  return per_token * static_cast<double>(layout.micro_batch_size * config.train.seq_length);
+  return per_token * tokens_of(config, layout);
+}
+
+// A step of one micro-batch: backward begins with all activations and the gradients of one block and of none,
+// and ends with all gradients and the activations of one block.
+double reused_bytes(const RunConfig& config, const ModelSize& size, const PlanLayout& layout,
+                    const PlanStage& stage, double activations) {
+  const auto gradients = [&](const PlanStage& part) {
+    return kFp32Bytes * rank_parameters(config.model, size, part, layout.expert).trained().total();
+  };
+  const double largest_block = std::max(stage.dense_layers > 0 ? gradients({.dense_layers = 1}) : 0,
+                                        stage.expert_layers > 0 ? gradients({.expert_layers = 1}) : 0);
+  const double of_no_block = gradients({.first = stage.first, .last = stage.last});
+  const double to_come = gradients(stage) - of_no_block - largest_block;
+  const double to_go = activations - largest_block_activations(config, stage) * tokens_of(config, layout);
+  return std::max(0.0, std::min(to_come, to_go));
 }
 
 }  // namespace
@@ -105,6 +131,9 @@ RankMemory stage_memory(const RunConfig& config, const ModelSize& size, const Pl
                             moment_bytes(config.optimizer));
   const int64_t in_flight = std::min(num_micro_batches(config, layout), layout.pipeline - index);
   memory.activations = activation_bytes(config, layout, stage, in_flight);
+  if (num_micro_batches(config, layout) == 1) {
+    memory.reused = reused_bytes(config, size, layout, stage, memory.activations);
+  }
   return memory;
 }
 

@@ -42,9 +42,10 @@ struct RankMemory {
   double gradients = 0;
   double optimizer = 0;
   double activations = 0;
+  double reused = 0;  ///< of gradients, where they lie in what activations were freed from
 
   double state() const { return parameters + gradients + optimizer; }
-  double total() const { return state() + activations; }
+  double total() const { return state() + activations - reused; }
 };
 
 /// Without activations. Bytes of an element of matrices and of a moment: 2 (bf16) or 4 (fp32).

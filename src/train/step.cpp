@@ -68,9 +68,7 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
   const double token_weight = weight_of_one(replica_.all_reduce_sum(layout.valid_T.sum().item<int64_t>()));
 
   BatchCounts batch_counts(replica_);
-  PhaseClock clock;
   optimizer_.zero_gradients();
-  clock.add_to(outcome.times.update);
   double loss = 0;
   for (int64_t first = 0; first < num_rows; first += micro_batch_size_) {
     const auto micro_batch = rows_of(rows, first, micro_batch_size_);
@@ -81,6 +79,7 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
                            &statistics,
                            recompute_,
                            &batch_counts};
+    context.before_backward = [&](int64_t block) { optimizer_.allocate_gradients(block); };
     context.place = {.step = optimizer_.num_updates(),
                      .first_token = (replica_.rank() * num_rows + first) * rows.token_BS.size(1)};
     batch_counts.begin_micro_batch();
@@ -88,7 +87,7 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
     add_layers(outcome.routing, statistics);
   }
 
-  clock = {};
+  PhaseClock clock;
   auto total = at::full({1}, loss, at::kDouble);
   replica_.all_reduce_sum(total);
   outcome.loss = total.item<double>();

@@ -19,7 +19,7 @@ struct StepTimes {
   double forward = 0;
   double backward = 0;
   double reduce = 0;  ///< gradients and statistics over ranks, and the norm
-  double update = 0;  ///< AdamW, the gathering of parameters, and clearing gradients before
+  double update = 0;  ///< AdamW and the gathering of parameters
 
   double total() const { return forward + backward + reduce + update; }
 };

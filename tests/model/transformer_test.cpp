@@ -99,6 +99,42 @@ TEST(Transformer, NormsAreNotDecayedAndExpertsArePlacedApart) {
   }
 }
 
+TEST(Transformer, ParametersKnowTheirBlock) {
+  auto config = small_config();
+  config.num_hidden_layers = 11;
+  for (const auto& parameter : small_transformer(config).placed_parameters()) {
+    const auto& name = parameter.pieces[0].name;
+    const auto prefix = "model.layers." + std::to_string(parameter.block) + ".";
+    EXPECT_EQ(parameter.block == kNoBlock, name.find(".layers.") == std::string::npos) << name;
+    EXPECT_TRUE(parameter.block == kNoBlock || name.starts_with(prefix)) << name;
+  }
+}
+
+// Whatever the balance losses: their gradients come in beside those of a block's output.
+TEST(Transformer, BackwardCallsBeforeABlocksFirstGradient) {
+  for (const char* balance : {"none", "seq_aux_loss", "global_aux_loss"}) {
+    for (const bool recompute : {false, true}) {
+      auto config = small_config();
+      config.balance.moe_router_load_balancing_type = balance;
+      config.balance.moe_aux_loss_coeff = balance == std::string("none") ? 0 : 0.1;
+      const auto model = small_transformer(config);
+      const auto parameters = model.placed_parameters();
+      std::vector<int64_t> called;
+      ForwardContext context{SequenceLayout::rows(2, 5), 0.5, 0.1};
+      context.recompute = recompute;
+      context.before_backward = [&](int64_t block) {
+        for (const auto& parameter : parameters) {
+          if (parameter.block == kNoBlock) continue;
+          EXPECT_EQ(parameter.tensor.grad().defined(), parameter.block > block) << parameter.pieces[0].name;
+        }
+        called.push_back(block);
+      };
+      run(model, some_tokens({2, 5}, config.vocab_size, 1), context);
+      EXPECT_EQ(called, (std::vector<int64_t>{2, 1, 0})) << balance << (recompute ? ", recomputed" : "");
+    }
+  }
+}
+
 TEST(Transformer, SelectionBiasAndHashTableAreCarriedWithoutGradientOrDecay) {
   auto biased = small_config(), hashed = small_config();
   biased.router.moe_router_enable_expert_bias = true;

@@ -16,9 +16,10 @@ TEST(FlatParameters, KeepValuesAndBecomeViews) {
     std::vector<at::Tensor> before;
     for (const auto& parameter : parameters) before.push_back(parameter.tensor.detach().clone());
 
-    const auto buffers = flatten_parameters(parameters, rank.groups);
+    auto buffers = flatten_parameters(parameters, rank.groups);
 
     ASSERT_EQ(buffers.size(), 2u);  // dense and experts
+    for (auto& buffer : buffers) buffer.allocate_gradient();
     for (size_t i = 0; i < parameters.size(); ++i) {
       const auto& tensor = parameters[i].tensor;
       EXPECT_TRUE(tensor.equal(before[i]));
@@ -37,7 +38,8 @@ TEST(FlatParameters, BackwardAddsIntoTheFlatGradient) {
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {
     run_layout(1, 1, [&](const LayoutRank& rank) {
       const auto parameters = coded_parameters(rank, 3, dtype);
-      const auto buffers = flatten_parameters(parameters, rank.groups);
+      auto buffers = flatten_parameters(parameters, rank.groups);
+      for (auto& buffer : buffers) buffer.allocate_gradient();
       const auto& embedding = parameters[0].tensor;
       for (int pass = 0; pass < 2; ++pass) embedding.mul(0.5).sum().backward();
 
@@ -51,6 +53,52 @@ TEST(FlatParameters, BackwardAddsIntoTheFlatGradient) {
       EXPECT_EQ(total, static_cast<double>(embedding.numel()));
     });
   }
+}
+
+TEST(FlatParameters, GradientsHaveMemoryOnlyWhileThereAreAny) {
+  run_layout(1, 1, [](const LayoutRank& rank) {
+    const auto parameters = coded_parameters(rank, 3);
+    auto buffer = std::move(flatten_parameters(parameters, rank.groups).front());
+    auto gradient = parameters[0].tensor.grad();
+    EXPECT_EQ(gradient.storage().nbytes(), 0u);
+    EXPECT_FALSE(buffer.has_gradient());
+    for (int step = 0; step < 2; ++step) {
+      buffer.allocate_gradient();
+      EXPECT_TRUE(gradient.eq(0).all().item<bool>());
+      gradient.fill_(3);
+      buffer.allocate_gradient();
+      buffer.check_gradients_in_place();
+      EXPECT_EQ(buffer.gradient().sum().item<float>(), 3.0f * static_cast<float>(gradient.numel()));
+      EXPECT_EQ(gradient.storage().nbytes(), buffer.gradient().numel() * sizeof(float));
+      buffer.free_gradient();
+      EXPECT_EQ(gradient.storage().nbytes(), 0u);
+    }
+  });
+}
+
+TEST(FlatParameters, ABufferIsABucketOfOneBlock) {
+  const auto parameter = [](int64_t block, int64_t num_elements, Placement placement) {
+    return PlacedParameter{.tensor = at::zeros({num_elements}, at::kBFloat16).set_requires_grad(true),
+                           .placement = placement,
+                           .pieces = {{"some", {num_elements}, 0}},
+                           .block = block};
+  };
+  const int64_t full = int64_t{1} << 23, half = full / 2;
+  // By block: dense ones of 0, experts of 0, dense ones of 1; a full bucket takes no more.
+  const std::vector<PlacedParameter> parameters = {
+      parameter(0, half, Placement::kReplicated), parameter(kNoBlock, 5, Placement::kReplicated),
+      parameter(0, 7, Placement::kExpert),        parameter(0, half, Placement::kReplicated),
+      parameter(0, 64, Placement::kReplicated),   parameter(1, 3, Placement::kReplicated),
+      parameter(1, 2 * full, Placement::kExpert)};
+  run_layout(1, 1, [&](const LayoutRank& rank) {
+    std::vector<std::pair<int64_t, int64_t>> found;  // block, elements
+    for (const auto& buffer : flatten_parameters(parameters, rank.groups)) {
+      found.emplace_back(buffer.block(), buffer.parameter().numel());
+    }
+    const std::vector<std::pair<int64_t, int64_t>> expected = {{kNoBlock, 32}, {0, full}, {0, 64},
+                                                               {0, 32},        {1, 32},   {1, 2 * full}};
+    EXPECT_EQ(found, expected);
+  });
 }
 
 TEST(FlatParameters, AGradientThatLeftTheBufferIsNoticed) {

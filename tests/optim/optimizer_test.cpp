@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "tests/support/shard_layout.h"
 #include "tests/support/tensor_compare.h"
@@ -56,7 +57,8 @@ NamedTensors single_rank_gradients(uint64_t step) {
   NamedTensors gradients;
   run_layout(1, 1, [&](const LayoutRank& rank) {
     const auto parameters = coded_parameters(rank, 3);
-    const auto buffers = flatten_parameters(parameters, rank.groups);
+    auto buffers = flatten_parameters(parameters, rank.groups);
+    for (auto& buffer : buffers) buffer.allocate_gradient();
     write_coded_gradients(parameters, rank, step);
     for (const auto& parameter : parameters) {
       for (const auto& piece : parameter.pieces) {
@@ -130,16 +132,56 @@ TEST(Optimizer, SmallGradientsAreNotClippedAndZeroMeansNoLimit) {
     run_layout(1, 1, [&](const LayoutRank& rank) {
       const auto parameters = coded_parameters(rank, 3);
       Optimizer optimizer(parameters, rank.groups, {.weight_decay = 0, .adam_eps = 0, .clip_grad = clip});
+      optimizer.zero_gradients();
       write_coded_gradients(parameters, rank, 1);
       optimizer.reduce_gradients();
+      std::vector<at::Tensor> gradients;
+      for (const auto& shard : optimizer.shards()) gradients.push_back(shard.buffer->gradient().clone());
       optimizer.apply(0.01);
       // m of the first update shows the factor.
-      for (const auto& shard : optimizer.shards()) {
-        const auto expected = shard.buffer->gradient() * static_cast<float>(1 - 0.9);
-        EXPECT_TENSOR_NEAR(shard.exp_avg, expected, 1e-7);
+      for (size_t i = 0; i < gradients.size(); ++i) {
+        EXPECT_TENSOR_NEAR(optimizer.shards()[i].exp_avg, gradients[i] * static_cast<float>(1 - 0.9), 1e-7);
       }
     });
   }
+}
+
+TEST(Optimizer, GradientsOfABlockHaveMemoryFromBackwardToTheUpdate) {
+  run_layout(2, 2, [](const LayoutRank& rank) {
+    auto parameters = coded_parameters(rank, 3);
+    parameters[2].block = 0;  // experts
+    parameters[3].block = 1;
+    Optimizer optimizer(parameters, rank.groups, {.weight_decay = 0});
+    const auto blocks_with_memory = [&] {
+      std::set<int64_t> blocks;
+      for (const auto& shard : optimizer.shards()) {
+        if (shard.buffer->has_gradient()) blocks.insert(shard.buffer->block());
+      }
+      return blocks;
+    };
+    using Blocks = std::set<int64_t>;
+    EXPECT_EQ(blocks_with_memory(), Blocks{});
+    optimizer.zero_gradients();
+    EXPECT_EQ(blocks_with_memory(), Blocks{kNoBlock});
+    optimizer.allocate_gradients(1);
+    EXPECT_EQ(blocks_with_memory(), (Blocks{kNoBlock, 1}));
+    parameters[3].tensor.grad().fill_(1);
+    optimizer.allocate_gradients(1);
+    // Block 0, which backward did not reach, counts as zero on all ranks.
+    EXPECT_EQ(optimizer.reduce_gradients(), 4 * std::sqrt(static_cast<double>(parameters[3].tensor.numel())));
+    const auto before = parameters[2].tensor.detach().clone();
+    optimizer.apply(0.1);
+    EXPECT_TRUE(parameters[2].tensor.equal(before));
+    EXPECT_EQ(blocks_with_memory(), Blocks{});
+    // A step that is left out leaves nothing for the next.
+    optimizer.zero_gradients();
+    optimizer.allocate_gradients(1);
+    parameters[3].tensor.grad().fill_(std::numeric_limits<float>::infinity());
+    optimizer.reduce_gradients();
+    optimizer.zero_gradients();
+    EXPECT_EQ(blocks_with_memory(), Blocks{kNoBlock});
+    EXPECT_EQ(optimizer.reduce_gradients(), 0);
+  });
 }
 
 TEST(Optimizer, ExpertsWithoutGradientStillDecayAndNormsDoNot) {

@@ -88,6 +88,33 @@ TEST(PlanMemory, Fp32HasNoMastersAndTwiceTheActivations) {
   EXPECT_DOUBLE_EQ(layer_activation_bytes(model, false, 4), 2 * layer_activation_bytes(model, false, 2));
 }
 
+TEST(PlanMemory, GradientsOfASingleMicroBatchTakeThePlaceOfActivations) {
+  const auto [config, size] = example("deepseekmoe_16b");  // 4608 sequences
+  const double dense = 4096 * layer_activation_bytes(config.model, false, 2),
+               experts = 4096 * layer_activation_bytes(config.model, true, 2);
+  // Few: backward is fullest at its end, with all gradients and the activations of a block.
+  const PlanLayout few{.ranks = 4608, .expert = 64};
+  const auto end = stage_memory(config, size, few, 0);
+  EXPECT_DOUBLE_EQ(end.activations, dense + 27 * experts + 4096 * 2 * 2 * 2048);
+  const double outside = 4 * static_cast<double>(size.embedding + size.head + 2048);
+  const double block = 4 * (4.0 * 2048 * 2048 + 2 * 2048 + 64 * 2048 + 3.0 * 2048 * 1408 * (2 + 1));
+  EXPECT_NEAR(end.reused, end.gradients - outside - std::max(block, 4 * (4.0 + 3 * 5.34375) * 2048 * 2048),
+              1e6);
+  EXPECT_LT(end.reused, end.activations - experts);
+  EXPECT_DOUBLE_EQ(end.total(), end.state() + end.activations - end.reused);
+  // Or recomputed: at its beginning, as almost nothing is kept that could be freed.
+  auto recomputing = few;
+  recomputing.recompute = true;
+  const auto recomputed = stage_memory(config, size, recomputing, 0);
+  EXPECT_NEAR(recomputed.reused, recomputed.activations - experts, 1e6);
+
+  EXPECT_EQ(stage_memory(config, size, {.ranks = 64, .expert = 64}, 0).reused, 0);  // 72 micro-batches
+  auto adapted = config;
+  adapted.lora.rank = 8;
+  const auto adapted_size = measure_cost(config.model, 4096, adapted.lora).size;
+  EXPECT_LT(stage_memory(adapted, adapted_size, few, 0).reused, 0.1 * end.reused);
+}
+
 TEST(PlanMemory, StagesTogetherHoldTheModelOnce) {
   for (const char* name : {"deepseekmoe_16b", "deepseek_67b", "dense_x16"}) {
     const auto [config, size] = example(name);
@@ -116,7 +143,8 @@ double measured_state(const RunConfig& run, int data) {
     const Optimizer optimizer(trained_parameters(parameters), {all, all, all}, {});
     double own = 0;
     if (run.lora.is_on()) {
-      for (const auto& parameter : split_adapters(parameters).base) own += static_cast<double>(parameter.tensor.nbytes());
+      for (const auto& parameter : split_adapters(parameters).base)
+        own += static_cast<double>(parameter.tensor.nbytes());
     }
     for (const auto& shard : optimizer.shards()) {
       own += static_cast<double>(shard.buffer->parameter().nbytes() + shard.buffer->gradient().nbytes());
