@@ -15,12 +15,14 @@ struct AdamWStep {
   int64_t update = 1;         ///< number of this update, from 1: for the bias corrections
 };
 
-/// In place: master (fp32 [n]), m and v (both fp32 or both bf16 [n]) from gradient (fp32 [n]), in fp32:
+/// In place: the parameter (fp32 [n]), m and v (both fp32 or both bf16 [n]) from gradient (fp32 [n]), in
+/// fp32:
 ///   g = gradient * gradient_scale; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
-///   master -= lr * (m / (1-b1^t) / (sqrt(v / (1-b2^t)) + eps) + weight_decay * master)
-/// and, if `parameter` (bf16 [n]) is defined, its rounded copy. Moments are rounded when they are stored, to
-/// nearest. Elements are independent of one another.
-void adamw_update(const AdamWStep& step, at::Tensor& master, at::Tensor& m, at::Tensor& v,
-                  const at::Tensor& gradient, at::Tensor& parameter);
+///   parameter -= lr * (m / (1-b1^t) / (sqrt(v / (1-b2^t)) + eps) + weight_decay * parameter)
+/// A bf16 parameter has a `remainder` (int16 [n]) and stands with it for its master (ops/master_weights.h),
+/// which is what is updated; an fp32 one has none. Moments are rounded when they are stored, to nearest.
+/// Elements are independent of one another.
+void adamw_update(const AdamWStep& step, const at::Tensor& parameter, const at::Tensor& remainder,
+                  const at::Tensor& m, const at::Tensor& v, const at::Tensor& gradient);
 
 }  // namespace granule

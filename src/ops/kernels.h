@@ -116,10 +116,11 @@ struct AdamWTask {
   float lr, beta1, beta2, eps, weight_decay, gradient_scale;
   float rest1, rest2;              ///< 1 - beta
   float correction1, correction2;  ///< 1 / (1 - beta^t)
-  float* master;
+  float* master;    ///< null: its halves are the next two (ops/master_weights.h)
+  Bf16* parameter;
+  int16_t* remainder;
   Element *m, *v;
   const float* gradient;
-  Bf16* parameter;  ///< the rounded copy; null: none
 };
 
 constexpr int64_t kPeakValues = 16;  ///< see Kernels::multiply_registers

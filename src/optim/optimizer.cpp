@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/heap.h"
 #include "ops/adamw_update.h"
+#include "ops/master_weights.h"
 
 namespace granule {
 
@@ -74,15 +75,30 @@ void OptimizerConfig::check() const {
   if (adam_beta2 > kLargestBeta) throw ConfigError("optimizer.adam_beta2", adam_beta2, reason);
 }
 
+at::Tensor OptimizerShard::master(int64_t begin, int64_t count) const {
+  const auto parameter = buffer->own_slice(buffer->parameter()).narrow(0, begin, count);
+  return remainder.defined() ? join_master(parameter, remainder.narrow(0, begin, count)) : parameter;
+}
+
+void OptimizerShard::set_master(int64_t begin, const at::Tensor& values) const {
+  const auto parameter = buffer->own_slice(buffer->parameter()).narrow(0, begin, values.numel());
+  if (remainder.defined()) {
+    split_master(values, parameter, remainder.narrow(0, begin, values.numel()));
+  } else {
+    parameter.copy_(values);
+  }
+}
+
 Optimizer::Optimizer(const std::vector<PlacedParameter>& parameters, const ShardGroups& groups,
                      const OptimizerConfig& config)
     : config_(config), world_(groups.world), buffers_(flatten_parameters(parameters, groups)) {
   for (const auto& buffer : buffers_) {
     CHECK(buffer.dtype() == at::kFloat || buffer.dtype() == at::kBFloat16, "parameters in ", buffer.dtype());
-    const auto slice = buffer.own_slice(buffer.parameter());
-    const auto master = slice.to(at::kFloat);  // fp32 parameters: the slice itself
-    const auto moments = master.options().dtype(config.moment_dtype());
-    shards_.push_back({&buffer, master, at::zeros_like(master, moments), at::zeros_like(master, moments)});
+    const auto zeros = [&](at::ScalarType dtype) {
+      return at::zeros({buffer.slice_size()}, buffer.parameter().options().dtype(dtype));
+    };
+    const auto remainder = buffer.dtype() == at::kBFloat16 ? zeros(at::kShort) : at::Tensor();
+    shards_.push_back({&buffer, remainder, zeros(config.moment_dtype()), zeros(config.moment_dtype())});
     runs_.push_back(decay_runs(buffer));
   }
   // What the parameters lay in before they moved into the flat buffers.
@@ -150,7 +166,6 @@ void Optimizer::update_shard(size_t index, double lr, double clip_factor) {
   const auto& buffer = buffers_[index];
   const auto gradient = buffer.own_slice(buffer.gradient());
   const auto parameter = buffer.own_slice(buffer.parameter());
-  const bool has_copy = buffer.dtype() != at::kFloat;
   AdamWStep step{.lr = lr,
                  .beta1 = config_.adam_beta1,
                  .beta2 = config_.adam_beta2,
@@ -159,10 +174,11 @@ void Optimizer::update_shard(size_t index, double lr, double clip_factor) {
                  .update = num_updates_};
   for (const auto& run : runs_[index]) {
     step.weight_decay = run.decays ? config_.weight_decay : 0;
-    const auto part = [&](const at::Tensor& slice) { return slice.narrow(0, run.begin, run.count); };
-    auto master = part(shard.master), exp_avg = part(shard.exp_avg), exp_avg_sq = part(shard.exp_avg_sq);
-    auto copy = has_copy ? part(parameter) : at::Tensor();
-    adamw_update(step, master, exp_avg, exp_avg_sq, part(gradient), copy);
+    const auto part = [&](const at::Tensor& slice) {
+      return slice.defined() ? slice.narrow(0, run.begin, run.count) : slice;
+    };
+    adamw_update(step, part(parameter), part(shard.remainder), part(shard.exp_avg), part(shard.exp_avg_sq),
+                 part(gradient));
   }
 }
 
@@ -171,9 +187,7 @@ void Optimizer::state_changed(int64_t num_updates) {
   num_updates_ = num_updates;
   for (size_t i = 0; i < shards_.size(); ++i) {
     auto all = buffers_[i].parameter();
-    auto slice = buffers_[i].own_slice(all);
-    if (buffers_[i].dtype() != at::kFloat) slice.copy_(shards_[i].master);
-    buffers_[i].group().all_gather(slice, all);
+    buffers_[i].group().all_gather(buffers_[i].own_slice(all), all);
   }
 }
 

@@ -45,9 +45,15 @@ struct OptimizerConfig {
 /// What a rank owns of one flat buffer: [slice_size] each, in the order of the buffer's own slice.
 struct OptimizerShard {
   const FlatBuffer* buffer;
-  at::Tensor master;      ///< fp32; of fp32 parameters the slice of the buffer itself
+  at::Tensor remainder;   ///< int16: what bf16 parameters lack of their masters; undefined for fp32 ones
   at::Tensor exp_avg;     ///< first moment, fp32 or bf16
   at::Tensor exp_avg_sq;  ///< second moment, likewise
+
+  /// fp32 [count], masters from element `begin` on: of fp32 parameters a view of themselves, else a copy.
+  at::Tensor master(int64_t begin, int64_t count) const;
+  at::Tensor master() const { return master(0, buffer->slice_size()); }
+  /// Sets as many masters, and the rank's own parameters with them.
+  void set_master(int64_t begin, const at::Tensor& values) const;
 };
 
 class Optimizer {
@@ -74,9 +80,9 @@ class Optimizer {
   /// Updates applied so far.
   int64_t num_updates() const { return num_updates_; }
 
-  // For checkpoints: state may be written into the shards' tensors, then `state_changed` once.
+  // For checkpoints: masters may be set and moments written into, then `state_changed` once.
   const std::vector<OptimizerShard>& shards() const { return shards_; }
-  /// Parameters follow the masters, on every rank. Collective.
+  /// Parameters follow the masters of other ranks. Collective.
   void state_changed(int64_t num_updates);
 
  private:

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/text.h"
+#include "ops/master_weights.h"
 #include "train/checkpoint_directory.h"
 
 namespace granule {
@@ -177,9 +178,11 @@ void read_masters(const ParameterSource& source, Optimizer& optimizer, Communica
   refuse_left_over(source, names, world);
   on_all_ranks(source, world, [&] {
     for_each_segment(optimizer, [&](const OptimizerShard& shard, const FlatSegment& segment, int64_t begin) {
-      fill(shard.master.narrow(0, begin, segment.count), [&](std::span<float> values) {
+      const auto master = shard.master(begin, segment.count);
+      fill(master, [&](std::span<float> values) {
         source.read_values(segment.piece->name, segment.piece_begin, values);
       });
+      shard.set_master(begin, master);
     });
   });
 }
@@ -260,7 +263,9 @@ void restore_parameters(const ParameterSource& source, const std::vector<PlacedP
       for (const auto& piece : parameter.pieces) {
         const auto values = at::empty({c10::multiply_integers(piece.shape)}, at::kFloat);
         source.read_values(piece.name, 0, values_of(values));
-        flat.narrow(0, piece.offset, values.numel()).copy_(values);
+        // As in training.
+        const bool rounded = flat.scalar_type() == at::kBFloat16;
+        flat.narrow(0, piece.offset, values.numel()).copy_(rounded ? round_master(values) : values);
       }
     }
   });

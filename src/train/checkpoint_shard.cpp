@@ -14,23 +14,31 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Where the bytes of one tensor of the file lie, and where its hash goes.
+// A stretch of state that becomes one tensor of the file, and where its hash goes.
 struct TensorSource {
-  const void* values;
-  size_t num_bytes;
+  const OptimizerShard* shard;
+  FlatSegment segment;
+  StateTensor tensor;
   uint64_t* hash;
 };
 
-const at::Tensor& state_of(const OptimizerShard& shard, StateTensor tensor) {
-  switch (tensor) {
+c10::ScalarType dtype_of(const OptimizerShard& shard, StateTensor tensor) {
+  return tensor == StateTensor::kParameter ? at::kFloat : shard.exp_avg.scalar_type();
+}
+
+// In host memory: of a tensor that lies elsewhere, or has to be put together, this stretch alone.
+at::Tensor values_of(const TensorSource& source) {
+  const auto& shard = *source.shard;
+  const int64_t begin = source.segment.flat_begin - shard.buffer->slice_begin(), count = source.segment.count;
+  switch (source.tensor) {
     case StateTensor::kParameter:
-      return shard.master;
+      return shard.master(begin, count).to(at::kCPU);
     case StateTensor::kExpAvg:
-      return shard.exp_avg;
+      return shard.exp_avg.narrow(0, begin, count).to(at::kCPU);
     case StateTensor::kExpAvgSq:
-      return shard.exp_avg_sq;
+      return shard.exp_avg_sq.narrow(0, begin, count).to(at::kCPU);
   }
-  CHECK(false, "state tensor ", static_cast<int>(tensor));
+  CHECK(false, "state tensor ", static_cast<int>(source.tensor));
 }
 
 CheckpointParameter describe(const FlatBuffer& buffer, const FlatSegment& segment, int64_t file) {
@@ -59,22 +67,15 @@ void write_shard(const CheckpointFiles& files, const std::string& directory, con
 
   std::vector<SafetensorsEntry> entries;
   std::map<std::string, TensorSource> sources;
-  std::map<std::pair<const OptimizerShard*, StateTensor>, at::Tensor> host;  // what `sources` points into
-  for (const auto& shard : optimizer.shards()) {
-    for (const auto tensor : kStateTensors) host[{&shard, tensor}] = state_of(shard, tensor).to(at::kCPU);
-  }
   for (size_t i = 0; i < segments.size(); ++i) {
     const auto& [segment, shard] = segments[i];
     auto& parameter = report.parameters[first + i];
     auto& slice = parameter.slices.front();
     for (const auto tensor : kStateTensors) {
       const auto tensor_name = slice_tensor_name(tensor, parameter.name, slice);
-      const auto values = host.at({shard, tensor})
-                              .narrow(0, segment.flat_begin - shard->buffer->slice_begin(), segment.count);
-      sources[tensor_name] = {values.const_data_ptr(), values.nbytes(),
-                              &slice.hash[static_cast<size_t>(tensor)]};
+      sources[tensor_name] = {shard, segment, tensor, &slice.hash[static_cast<size_t>(tensor)]};
       entries.push_back({.name = tensor_name,
-                         .dtype = dtype_name(values.scalar_type()),
+                         .dtype = dtype_name(dtype_of(*shard, tensor)),
                          .shape = {static_cast<uint64_t>(segment.count)}});
     }
   }
@@ -83,8 +84,9 @@ void write_shard(const CheckpointFiles& files, const std::string& directory, con
   file.append(layout.prefix());
   for (const auto& entry : layout.entries()) {
     const auto& source = sources.at(entry.name);
-    file.append(source.values, source.num_bytes);
-    *source.hash = hash_bytes(source.values, source.num_bytes);
+    const auto values = values_of(source);
+    file.append(values.const_data_ptr(), values.nbytes());
+    *source.hash = hash_bytes(values.const_data_ptr(), values.nbytes());
   }
   file.sync();
   CHECK(file.size() == layout.file_size(), name, " has ", file.size(), " bytes, planned ",

@@ -7,6 +7,7 @@ namespace granule {
 namespace {
 
 constexpr double kFp32Bytes = 4;
+constexpr double kRemainderBytes = 2;  // of a master beside its bf16 parameter
 
 // The share of `total` that `count` of `of` equal layers have.
 double share(int64_t total, int64_t count, int64_t of) {
@@ -101,7 +102,7 @@ RankMemory state_bytes(const RankParameters& parameters, const Replication& repl
                        int64_t element_bytes, int64_t moment_bytes) {
   const auto e = static_cast<double>(element_bytes);
   const double moments = 2 * static_cast<double>(moment_bytes);
-  const double own_state = moments + (element_bytes == 2 ? kFp32Bytes : 0);
+  const double own_state = moments + (element_bytes == 2 ? kRemainderBytes : 0);
   const auto replicas = static_cast<double>(replication.replicated),
              copies = static_cast<double>(replication.experts);
   const auto trained = parameters.trained();

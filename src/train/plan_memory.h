@@ -1,8 +1,9 @@
 #pragma once
-// Bytes that a rank holds while it trains. State follows optim/optimizer: parameters and fp32 gradients whole,
-// fp32 masters (bf16 runs) and both moments sharded over the ranks that replicate a parameter; norms and routers
-// in fp32. Beside adapters (LoRA) the model has parameters alone. Activations follow what backward needs of a
-// token with fused attention (no S x S matrix), e bytes an element:
+// Bytes that a rank holds while it trains. State follows optim/optimizer: parameters and fp32 gradients
+// whole, what bf16 parameters lack of their fp32 masters and both moments sharded over the ranks that
+// replicate a parameter; norms and routers in fp32. Beside adapters (LoRA) the model has parameters alone.
+// Activations follow what backward needs of a token with fused attention (no S x S matrix), e bytes an
+// element:
 //   attention, norms, residuals  e (4 h + 2 H d + 2 G d)                 x, two norms' outputs, residual; q,
 //                                                                        attended; k, v
 //   dense feed-forward           e 3 f_dense                             gate, up, their product

@@ -105,7 +105,8 @@ TEST(CrossEntropy, AWideVocabularyGoesInSmallerChunks) {
   for (const Isa isa : isas_of_this_cpu()) {
     const IsaScope scope(isa);
     const auto found = run(at::kFloat);
-    for (size_t i = 0; i < found.size(); ++i) EXPECT_TENSOR_NEAR(found[i], expected[i], 1e-5);
+    // Logits of up to 30 are rounded by 1e-6, probabilities as much, times the head's values.
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_TENSOR_NEAR(found[i], expected[i], 3e-5);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <set>
 
+#include "ops/master_weights.h"
 #include "tests/support/shard_layout.h"
 #include "tests/support/tensor_compare.h"
 
@@ -216,8 +217,8 @@ TEST(Optimizer, ANonFiniteGradientOfOneRankIsSeenByAllAndNothingChanges) {
         optimizer.apply(0.01);
         std::vector<at::Tensor> before;
         for (const auto& shard : optimizer.shards()) {
-          for (const auto* state : {&shard.master, &shard.exp_avg, &shard.exp_avg_sq})
-            before.push_back(state->clone());
+          for (const auto& state : {shard.master(), shard.exp_avg, shard.exp_avg_sq})
+            before.push_back(state.clone());
         }
 
         EXPECT_FALSE(std::isfinite(step(2, true)));
@@ -225,8 +226,8 @@ TEST(Optimizer, ANonFiniteGradientOfOneRankIsSeenByAllAndNothingChanges) {
         EXPECT_EQ(optimizer.num_updates(), 1);
         size_t i = 0;
         for (const auto& shard : optimizer.shards()) {
-          for (const auto* state : {&shard.master, &shard.exp_avg, &shard.exp_avg_sq}) {
-            EXPECT_TRUE(state->equal(before[i++]));
+          for (const auto& state : {shard.master(), shard.exp_avg, shard.exp_avg_sq}) {
+            EXPECT_TRUE(state.equal(before[i++]));
           }
         }
         EXPECT_THROW(optimizer.apply(0.01), std::logic_error);
@@ -242,17 +243,28 @@ TEST(Optimizer, Bf16ParametersAreTheirMastersRounded) {
   run_layout(2, 1, [](const LayoutRank& rank) {
     const auto parameters = coded_parameters(rank, 3, at::kBFloat16);
     Optimizer optimizer(parameters, rank.groups, {});
+    // fp32 parameters of the same values are what the masters must be.
+    auto whole = coded_parameters(rank, 3, at::kBFloat16);
+    for (auto& parameter : whole) {
+      parameter.tensor = parameter.tensor.detach().to(at::kFloat).set_requires_grad(true);
+    }
+    Optimizer reference(whole, rank.groups, {});
     // Steps far below a bf16 ulp must add up in the master.
     for (uint64_t step = 1; step <= 20; ++step) {
       optimizer.zero_gradients();
+      reference.zero_gradients();
       write_coded_gradients(parameters, rank, 1);
-      optimizer.reduce_gradients();
-      optimizer.apply(1e-4);
+      write_coded_gradients(whole, rank, 1);
+      for (auto* each : {&optimizer, &reference}) {
+        each->reduce_gradients();
+        each->apply(1e-4);
+      }
     }
-    for (const auto& shard : optimizer.shards()) {
-      EXPECT_EQ(shard.master.scalar_type(), at::kFloat);
-      const auto parameter = shard.buffer->own_slice(shard.buffer->parameter());
-      EXPECT_TRUE(parameter.equal(shard.master.to(parameter.scalar_type())));
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const auto& parameter = parameters[i].tensor;
+      if (parameter.scalar_type() != at::kBFloat16) continue;
+      EXPECT_TRUE(parameter.equal(round_master(whole[i].tensor.detach())));
+      EXPECT_FALSE(parameter.to(at::kFloat).equal(whole[i].tensor));
     }
   });
 }
@@ -271,14 +283,14 @@ TEST(Optimizer, AfterAChangeOfStateParametersFollowMastersOnEveryRank) {
     run_layout(2, 2, [&](const LayoutRank& rank) {
       const auto parameters = coded_parameters(rank, 3, dtype);
       Optimizer optimizer(parameters, rank.groups, {});
-      for (const auto& shard : optimizer.shards()) shard.master.copy_(shard.master * 3);
+      for (const auto& shard : optimizer.shards()) shard.set_master(0, shard.master() * 3);
       const auto expected = coded_parameters(rank, 3, dtype);
       optimizer.state_changed(7);
       EXPECT_EQ(optimizer.num_updates(), 7);
       for (size_t i = 0; i < parameters.size(); ++i) {
-        const auto tripled =
-            (expected[i].tensor.detach().to(at::kFloat) * 3).to(expected[i].tensor.scalar_type());
-        EXPECT_TRUE(parameters[i].tensor.detach().equal(tripled));
+        const auto tripled = expected[i].tensor.detach().to(at::kFloat) * 3;
+        const bool rounded = expected[i].tensor.scalar_type() == at::kBFloat16;
+        EXPECT_TRUE(parameters[i].tensor.detach().equal(rounded ? round_master(tripled) : tripled));
       }
     });
   }

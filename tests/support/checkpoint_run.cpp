@@ -28,11 +28,11 @@ void StateCollector::add(const std::vector<PlacedParameter>& parameters, const O
       auto& tensors =
           make(segment.piece->name, c10::multiply_integers(segment.piece->shape), shard.buffer->dtype());
       const auto begin = segment.flat_begin - shard.buffer->slice_begin();
-      const at::Tensor* sources[] = {&shard.master, &shard.exp_avg, &shard.exp_avg_sq};
+      const at::Tensor sources[] = {shard.master(), shard.exp_avg, shard.exp_avg_sq};
       for (size_t i = 0; i < 3; ++i) {
         tensors[i + 1]
             .narrow(0, segment.piece_begin, segment.count)
-            .copy_(sources[i]->narrow(0, begin, segment.count));
+            .copy_(sources[i].narrow(0, begin, segment.count));
       }
     }
   }
@@ -44,14 +44,13 @@ void expect_own_state(const std::vector<PlacedParameter>& parameters, const Opti
     EXPECT_TRUE(values.equal(expected.at(piece.name)[0])) << piece.name << " " << where;
   });
   for (const auto& shard : optimizer.shards()) {
-    const at::Tensor* own[] = {&shard.master, &shard.exp_avg, &shard.exp_avg_sq};
+    const at::Tensor own[] = {shard.master(), shard.exp_avg, shard.exp_avg_sq};
     for (const auto& segment : shard.buffer->own_segments()) {
       const auto begin = segment.flat_begin - shard.buffer->slice_begin();
       for (size_t i = 0; i < 3; ++i) {
         const auto& whole = expected.at(segment.piece->name)[i + 1];
-        EXPECT_TRUE(own[i]
-                        ->narrow(0, begin, segment.count)
-                        .equal(whole.narrow(0, segment.piece_begin, segment.count)))
+        EXPECT_TRUE(
+            own[i].narrow(0, begin, segment.count).equal(whole.narrow(0, segment.piece_begin, segment.count)))
             << kStateNames[i + 1] << " of " << segment.piece->name << " " << where;
       }
     }

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "ops/adamw_update.h"
+#include "ops/master_weights.h"
 #include "ops/attention.h"
 #include "ops/cross_entropy.h"
 #include "ops/expert_mlp.h"
@@ -204,22 +205,23 @@ void expect_experts_like_cpu(at::Device device) {
 }
 
 void expect_updates_like_cpu(at::Device device) {
-  for (const auto& [with_copy, moments] :
+  for (const auto& [in_halves, moments] :
        {std::pair{false, at::kFloat}, std::pair{true, at::kFloat}, std::pair{true, at::kBFloat16}}) {
     // A moment may be rounded either way, too: by 2^-8 of itself.
     expect_like_cpu(device, "AdamW", moments == at::kFloat ? 1e-6 : 1e-3, [&](Case& c) {
-      auto master = c.constant(values({77}, at::kFloat, 1)).clone(),
-           m = c.constant(at::zeros({77}, moments)).clone(), v = c.constant(at::zeros({77}, moments)).clone();
-      at::Tensor copy;
-      if (with_copy) copy = c.constant(at::zeros({77}, at::kBFloat16)).clone();
+      const auto dtype = in_halves ? at::kBFloat16 : at::kFloat;
+      const auto parameter = c.constant(values({77}, at::kFloat, 1).to(dtype)).clone(),
+                 m = c.constant(at::zeros({77}, moments)).clone(), v = c.constant(at::zeros({77}, moments)).clone();
+      const auto remainder = in_halves ? c.constant(at::zeros({77}, at::kShort)).clone() : at::Tensor();
       for (int64_t update = 1; update <= 3; ++update) {
         const AdamWStep step{.lr = 0.01, .weight_decay = 0.1, .gradient_scale = 0.5, .update = update};
-        adamw_update(step, master, m, v, c.constant(values({77}, at::kFloat, static_cast<double>(update))),
-                     copy);
+        adamw_update(step, parameter, remainder, m, v,
+                     c.constant(values({77}, at::kFloat, static_cast<double>(update))));
       }
+      const auto master = in_halves ? join_master(parameter, remainder) : parameter;
       c.results = {master, m, v};
       // A rounding may fall either way.
-      if (with_copy) c.results.push_back((copy.to(at::kFloat) - master).abs().lt(0.01));
+      if (in_halves) c.results.push_back((parameter.to(at::kFloat) - master).abs().lt(0.01));
     });
   }
 }

@@ -94,7 +94,7 @@ TEST(CheckpointRestore, MomentsGoFromOnePrecisionToAnother) {
         restore_optimizer(*checkpoint, loaded, rank.groups.world);
         for (size_t i = 0; i < saved.shards().size(); ++i) {
           const auto &before = saved.shards()[i], &after = loaded.shards()[i];
-          EXPECT_TRUE(after.master.equal(before.master));
+          EXPECT_TRUE(after.master().equal(before.master()));
           EXPECT_TRUE(after.exp_avg.equal(before.exp_avg.to(after.exp_avg.scalar_type()))) << from << to;
           EXPECT_TRUE(after.exp_avg_sq.equal(before.exp_avg_sq.to(after.exp_avg_sq.scalar_type())));
         }
