@@ -3,8 +3,7 @@
 namespace granule {
 
 std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const ModelSize& size,
-                                            int64_t num_tokens, int64_t seq_length, bool bf16,
-                                            int64_t moment_bytes) {
+                                            int64_t num_tokens, int64_t seq_length, int64_t moment_bytes) {
   const double tokens = static_cast<double>(num_tokens);
   const int64_t scores =
       config.num_hidden_layers * config.num_attention_heads * config.head_dim_used() * seq_length;
@@ -20,8 +19,8 @@ std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const Mod
     work[phase + " backward"].flops = 2 * flops;
   }
   work["head"].flops = 3 * head;  // its gradients are made in forward
-  // Master and both moments are read and written, the gradient read and cleared, a bf16 parameter written.
-  const int64_t update_bytes = 2 * 4 + 2 * 2 * moment_bytes + 2 * 4 + (bf16 ? 2 : 0);
+  // Master, in one piece or in halves, and both moments are read and written, the gradient is read.
+  const int64_t update_bytes = 2 * 4 + 2 * 2 * moment_bytes + 4;
   work["update"].bytes = static_cast<double>(update_bytes * size.total());
   return work;
 }

@@ -19,7 +19,6 @@ struct PhaseWork {
 /// phases. FLOPs in the convention of training_flops_per_token; what a kernel computes a second time is not
 /// counted. Bytes of an element of either moment: `moment_bytes`.
 std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const ModelSize& size,
-                                            int64_t num_tokens, int64_t seq_length, bool bf16,
-                                            int64_t moment_bytes);
+                                            int64_t num_tokens, int64_t seq_length, int64_t moment_bytes);
 
 }  // namespace granule

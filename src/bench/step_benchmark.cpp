@@ -78,7 +78,7 @@ StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm
   result.tokens_per_step = config.train.global_batch_size * config.train.seq_length;
   result.flops_per_token = training_flops_per_token(config.model, size, config.train.seq_length);
   result.bf16 = config.train.dtype() == at::kBFloat16;
-  result.work = phase_work(config.model, size, result.tokens_per_step, config.train.seq_length, result.bf16,
+  result.work = phase_work(config.model, size, result.tokens_per_step, config.train.seq_length,
                            moment_bytes(config.optimizer));
   for (auto& [phase, work] : result.work) {
     work.flops /= world.size();
