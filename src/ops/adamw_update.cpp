@@ -20,12 +20,7 @@ void check_slice(const at::Tensor& slice, int64_t n, at::ScalarType dtype) {
         slice.numel(), " elements in ", slice.scalar_type(), ", expected ", n, " contiguous in ", dtype);
 }
 
-// What an update works on; all [n].
-struct Slices {
-  at::Tensor parameter, remainder, m, v, gradient;
-};
-
-void update_piece_by_operators(const AdamWStep& step, const Slices& piece) {
+void update_piece_by_operators(const AdamWStep& step, const AdamWSlices& piece) {
   const auto t = static_cast<double>(step.update);
   const auto g = piece.gradient * step.gradient_scale;
   // Of fp32 moments these are the moments themselves, and likewise of fp32 parameters.
@@ -42,20 +37,16 @@ void update_piece_by_operators(const AdamWStep& step, const Slices& piece) {
 }
 
 // The same by operators, for any device: pieces, so that what they compute between takes little memory.
-void update_by_operators(const AdamWStep& step, const Slices& all) {
+void update_by_operators(const AdamWStep& step, const AdamWSlices& all) {
   constexpr int64_t kPiece = int64_t{1} << 24;
   const int64_t n = all.parameter.numel();
   for (int64_t begin = 0; begin < n; begin += kPiece) {
-    const auto piece = [&](const at::Tensor& slice) {
-      return slice.defined() ? slice.narrow(0, begin, std::min(kPiece, n - begin)) : slice;
-    };
-    update_piece_by_operators(
-        step, {piece(all.parameter), piece(all.remainder), piece(all.m), piece(all.v), piece(all.gradient)});
+    update_piece_by_operators(step, all.narrow(begin, std::min(kPiece, n - begin)));
   }
 }
 
 template <class Element>
-void update_by_kernels(const AdamWStep& step, const Slices& all) {
+void update_by_kernels(const AdamWStep& step, const AdamWSlices& all) {
   const bool halves = all.remainder.defined();
   const auto t = static_cast<double>(step.update);
   const AdamWTask<Element> task{.lr = static_cast<float>(step.lr),
@@ -81,21 +72,28 @@ void update_by_kernels(const AdamWStep& step, const Slices& all) {
 
 }  // namespace
 
-void adamw_update(const AdamWStep& step, const at::Tensor& parameter, const at::Tensor& remainder,
-                  const at::Tensor& m, const at::Tensor& v, const at::Tensor& gradient) {
-  const int64_t n = parameter.numel();
-  const bool bf16_moments = m.scalar_type() == at::kBFloat16;
-  check_slice(parameter, n, remainder.defined() ? at::kBFloat16 : at::kFloat);
-  if (remainder.defined()) check_slice(remainder, n, at::kShort);
-  check_slice(gradient, n, at::kFloat);
-  for (const auto* moment : {&m, &v}) check_slice(*moment, n, bf16_moments ? at::kBFloat16 : at::kFloat);
+AdamWSlices AdamWSlices::narrow(int64_t begin, int64_t count) const {
+  const auto part = [&](const at::Tensor& slice) {
+    return slice.defined() ? slice.narrow(0, begin, count) : slice;
+  };
+  return {part(parameter), part(remainder), part(m), part(v), part(gradient)};
+}
+
+void adamw_update(const AdamWStep& step, const AdamWSlices& slices) {
+  const int64_t n = slices.parameter.numel();
+  const bool in_halves = slices.remainder.defined(), bf16_moments = slices.m.scalar_type() == at::kBFloat16;
+  check_slice(slices.parameter, n, in_halves ? at::kBFloat16 : at::kFloat);
+  if (in_halves) check_slice(slices.remainder, n, at::kShort);
+  check_slice(slices.gradient, n, at::kFloat);
+  for (const auto* moment : {&slices.m, &slices.v}) {
+    check_slice(*moment, n, bf16_moments ? at::kBFloat16 : at::kFloat);
+  }
   CHECK(step.update >= 1, "update = ", step.update);
-  const Slices all{parameter, remainder, m, v, gradient};
-  if (!parameter.is_cpu()) return update_by_operators(step, all);
+  if (!slices.parameter.is_cpu()) return update_by_operators(step, slices);
   if (bf16_moments) {
-    update_by_kernels<Bf16>(step, all);
+    update_by_kernels<Bf16>(step, slices);
   } else {
-    update_by_kernels<float>(step, all);
+    update_by_kernels<float>(step, slices);
   }
 }
 

@@ -15,14 +15,21 @@ struct AdamWStep {
   int64_t update = 1;         ///< number of this update, from 1: for the bias corrections
 };
 
-/// In place: the parameter (fp32 [n]), m and v (both fp32 or both bf16 [n]) from gradient (fp32 [n]), in
-/// fp32:
+/// What an update works on; all contiguous [n].
+struct AdamWSlices {
+  at::Tensor parameter;  ///< fp32, or bf16, which stands with its remainder for its master
+  at::Tensor remainder;  ///< int16 (ops/master_weights.h); undefined beside an fp32 parameter
+  at::Tensor m, v;       ///< both fp32 or both bf16
+  at::Tensor gradient;   ///< fp32
+
+  /// The elements [begin, begin + count), as views.
+  AdamWSlices narrow(int64_t begin, int64_t count) const;
+};
+
+/// In place, parameter (or its master), m and v from gradient, in fp32:
 ///   g = gradient * gradient_scale; m = b1 m + (1-b1) g; v = b2 v + (1-b2) g^2;
 ///   parameter -= lr * (m / (1-b1^t) / (sqrt(v / (1-b2^t)) + eps) + weight_decay * parameter)
-/// A bf16 parameter has a `remainder` (int16 [n]) and stands with it for its master (ops/master_weights.h),
-/// which is what is updated; an fp32 one has none. Moments are rounded when they are stored, to nearest.
-/// Elements are independent of one another.
-void adamw_update(const AdamWStep& step, const at::Tensor& parameter, const at::Tensor& remainder,
-                  const at::Tensor& m, const at::Tensor& v, const at::Tensor& gradient);
+/// Moments are rounded when they are stored, to nearest. Elements are independent of one another.
+void adamw_update(const AdamWStep& step, const AdamWSlices& slices);
 
 }  // namespace granule

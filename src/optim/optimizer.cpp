@@ -83,7 +83,7 @@ at::Tensor OptimizerShard::master(int64_t begin, int64_t count) const {
 void OptimizerShard::set_master(int64_t begin, const at::Tensor& values) const {
   const auto parameter = buffer->own_slice(buffer->parameter()).narrow(0, begin, values.numel());
   if (remainder.defined()) {
-    split_master(values, parameter, remainder.narrow(0, begin, values.numel()));
+    split_master(values.to(parameter.device()), parameter, remainder.narrow(0, begin, values.numel()));
   } else {
     parameter.copy_(values);
   }
@@ -164,8 +164,11 @@ void Optimizer::apply(double lr) {
 void Optimizer::update_shard(size_t index, double lr, double clip_factor) {
   const auto& shard = shards_[index];
   const auto& buffer = buffers_[index];
-  const auto gradient = buffer.own_slice(buffer.gradient());
-  const auto parameter = buffer.own_slice(buffer.parameter());
+  const AdamWSlices slices{.parameter = buffer.own_slice(buffer.parameter()),
+                           .remainder = shard.remainder,
+                           .m = shard.exp_avg,
+                           .v = shard.exp_avg_sq,
+                           .gradient = buffer.own_slice(buffer.gradient())};
   AdamWStep step{.lr = lr,
                  .beta1 = config_.adam_beta1,
                  .beta2 = config_.adam_beta2,
@@ -174,11 +177,7 @@ void Optimizer::update_shard(size_t index, double lr, double clip_factor) {
                  .update = num_updates_};
   for (const auto& run : runs_[index]) {
     step.weight_decay = run.decays ? config_.weight_decay : 0;
-    const auto part = [&](const at::Tensor& slice) {
-      return slice.defined() ? slice.narrow(0, run.begin, run.count) : slice;
-    };
-    adamw_update(step, part(parameter), part(shard.remainder), part(shard.exp_avg), part(shard.exp_avg_sq),
-                 part(gradient));
+    adamw_update(step, slices.narrow(run.begin, run.count));
   }
 }
 

@@ -52,7 +52,8 @@ struct OptimizerShard {
   /// fp32 [count], masters from element `begin` on: of fp32 parameters a view of themselves, else a copy.
   at::Tensor master(int64_t begin, int64_t count) const;
   at::Tensor master() const { return master(0, buffer->slice_size()); }
-  /// Sets as many masters, and the rank's own parameters with them.
+  /// Sets the masters from `begin` on, and the rank's own parameters with them. `values`: fp32, on any
+  /// device.
   void set_master(int64_t begin, const at::Tensor& values) const;
 };
 

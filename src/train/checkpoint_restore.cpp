@@ -147,6 +147,14 @@ std::span<float> values_of(const at::Tensor& values) {
   return {values.mutable_data_ptr<float>(), static_cast<size_t>(values.numel())};
 }
 
+// Elements [begin, begin + count) of a parameter: fp32 in host memory.
+at::Tensor read_stretch(const ParameterSource& source, const std::string& name, int64_t begin,
+                        int64_t count) {
+  const auto values = at::empty({count}, at::kFloat);
+  source.read_values(name, begin, values_of(values));
+  return values;
+}
+
 // Calls `read(span)` with room for `values` in fp32 in host memory, whatever and wherever they are
 // themselves.
 template <class Read>
@@ -178,11 +186,7 @@ void read_masters(const ParameterSource& source, Optimizer& optimizer, Communica
   refuse_left_over(source, names, world);
   on_all_ranks(source, world, [&] {
     for_each_segment(optimizer, [&](const OptimizerShard& shard, const FlatSegment& segment, int64_t begin) {
-      const auto master = shard.master(begin, segment.count);
-      fill(master, [&](std::span<float> values) {
-        source.read_values(segment.piece->name, segment.piece_begin, values);
-      });
-      shard.set_master(begin, master);
+      shard.set_master(begin, read_stretch(source, segment.piece->name, segment.piece_begin, segment.count));
     });
   });
 }
@@ -261,8 +265,7 @@ void restore_parameters(const ParameterSource& source, const std::vector<PlacedP
     for (const auto& parameter : parameters) {
       auto flat = parameter.tensor.detach().view({-1});
       for (const auto& piece : parameter.pieces) {
-        const auto values = at::empty({c10::multiply_integers(piece.shape)}, at::kFloat);
-        source.read_values(piece.name, 0, values_of(values));
+        const auto values = read_stretch(source, piece.name, 0, c10::multiply_integers(piece.shape));
         // As in training.
         const bool rounded = flat.scalar_type() == at::kBFloat16;
         flat.narrow(0, piece.offset, values.numel()).copy_(rounded ? round_master(values) : values);

@@ -20,11 +20,17 @@ int64_t num_expert_layers(const ModelConfig& model) {
   return count;
 }
 
-// Of a token in the block of a stage that keeps most.
+// The largest of a stage's blocks, by `bytes_of(has_experts)`.
+template <class Bytes>
+double largest_block(const PlanStage& stage, const Bytes& bytes_of) {
+  return std::max(stage.dense_layers > 0 ? bytes_of(false) : 0, stage.expert_layers > 0 ? bytes_of(true) : 0);
+}
+
+// Of a token, in the block of a stage that keeps most.
 double largest_block_activations(const RunConfig& config, const PlanStage& stage) {
-  const int64_t e = element_bytes(config.train);
-  return std::max(stage.dense_layers > 0 ? layer_activation_bytes(config.model, false, e) : 0,
-                  stage.expert_layers > 0 ? layer_activation_bytes(config.model, true, e) : 0);
+  return largest_block(stage, [&](bool has_experts) {
+    return layer_activation_bytes(config.model, has_experts, element_bytes(config.train));
+  });
 }
 
 double tokens_of(const RunConfig& config, const PlanLayout& layout) {
@@ -57,10 +63,11 @@ double reused_bytes(const RunConfig& config, const ModelSize& size, const PlanLa
   const auto gradients = [&](const PlanStage& part) {
     return kFp32Bytes * rank_parameters(config.model, size, part, layout.expert).trained().total();
   };
-  const double largest_block = std::max(stage.dense_layers > 0 ? gradients({.dense_layers = 1}) : 0,
-                                        stage.expert_layers > 0 ? gradients({.expert_layers = 1}) : 0);
+  const double of_one_block = largest_block(stage, [&](bool has_experts) {
+    return gradients(has_experts ? PlanStage{.expert_layers = 1} : PlanStage{.dense_layers = 1});
+  });
   const double of_no_block = gradients({.first = stage.first, .last = stage.last});
-  const double to_come = gradients(stage) - of_no_block - largest_block;
+  const double to_come = gradients(stage) - of_no_block - of_one_block;
   const double to_go = activations - largest_block_activations(config, stage) * tokens_of(config, layout);
   return std::max(0.0, std::min(to_come, to_go));
 }

@@ -25,7 +25,7 @@ struct State {
 };
 
 void update(const AdamWStep& step, const State& state, const at::Tensor& gradient) {
-  adamw_update(step, state.parameter, state.remainder, state.m, state.v, gradient);
+  adamw_update(step, {state.parameter, state.remainder, state.m, state.v, gradient});
 }
 
 // The formula of the header, element by element, in double.

@@ -215,8 +215,8 @@ void expect_updates_like_cpu(at::Device device) {
       const auto remainder = in_halves ? c.constant(at::zeros({77}, at::kShort)).clone() : at::Tensor();
       for (int64_t update = 1; update <= 3; ++update) {
         const AdamWStep step{.lr = 0.01, .weight_decay = 0.1, .gradient_scale = 0.5, .update = update};
-        adamw_update(step, parameter, remainder, m, v,
-                     c.constant(values({77}, at::kFloat, static_cast<double>(update))));
+        const auto gradient = c.constant(values({77}, at::kFloat, static_cast<double>(update)));
+        adamw_update(step, {parameter, remainder, m, v, gradient});
       }
       const auto master = in_halves ? join_master(parameter, remainder) : parameter;
       c.results = {master, m, v};
