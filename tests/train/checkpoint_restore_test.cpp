@@ -135,6 +135,26 @@ TEST(CheckpointRestore, ParametersAloneFillPlainTensors) {
   }
 }
 
+// Between two bf16 numbers, where ties to even would give another parameter.
+TEST(CheckpointRestore, PlainParametersAreRoundedAsInTraining) {
+  const TemporaryDirectory run;
+  run_layout(1, 1, [&](const LayoutRank& rank) {
+    const auto trained = coded_parameters(rank, 3, at::kBFloat16);
+    const auto plain = coded_parameters(rank, 99, at::kBFloat16);
+    Optimizer optimizer(trained, rank.groups, {});
+    for (const auto& shard : optimizer.shards()) {
+      shard.set_master(0, at::full({shard.buffer->slice_size()}, 1 + 1.0 / 256, at::kFloat));
+    }
+    CheckpointWriter({.directory = run.path()}, rank.groups.world).save({.step = 1}, optimizer);
+    restore_parameters(*open_newest_checkpoint(run.path(), rank.groups.world, {}), plain, rank.groups.world);
+    for (size_t i = 0; i < plain.size(); ++i) {
+      const bool rounded = plain[i].tensor.scalar_type() == at::kBFloat16;
+      EXPECT_TRUE(plain[i].tensor.equal(trained[i].tensor));
+      EXPECT_TRUE(plain[i].tensor.eq(rounded ? 1 + 1.0 / 128 : 1 + 1.0 / 256).all().item<bool>());
+    }
+  });
+}
+
 TEST(CheckpointRestore, MastersAloneStartANewOptimizer) {
   const TemporaryDirectory run;
   const auto stored = write_coded_checkpoint(run.path("c"), 2, 2, 3, at::kBFloat16);
