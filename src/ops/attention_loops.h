@@ -69,12 +69,13 @@ size_t attention_forward_bytes(int64_t S, int64_t dim) {
   return AttentionForwardBuffers<Element>(S, dim, nullptr).carver.used_since(nullptr);
 }
 
-/// Columns [key, key + 32) of rows [row, row + rows): what a row does not see becomes kUnseen.
-inline void hide_unseen(float* score, int64_t row, int64_t rows, int64_t key, const int64_t* first) {
+/// Columns [key, key + columns) of rows [row, row + rows): what a row does not see becomes kUnseen.
+inline void hide_unseen(float* score, int64_t row, int64_t rows, int64_t key, int64_t columns,
+                        const int64_t* first) {
   for (int64_t i = 0; i < rows; ++i) {
     const IntVec lowest = splat(static_cast<int32_t>(first[row + i])),
                  highest = splat(static_cast<int32_t>(row + i));
-    for (int64_t j = 0; j < kPanel; j += kWidth) {
+    for (int64_t j = 0; j < columns; j += kWidth) {
       float* place = score + i * kScoreStride + j;
       const IntVec number = lane_numbers() + static_cast<int32_t>(key + j);
       store(place, (number < lowest) | (number > highest) ? splat(kUnseen) : load(place));
@@ -126,12 +127,13 @@ inline void attend_tile(const AttentionTask<Element>& task, int64_t head, int64_
 
   const int64_t end = row + rows, all_see_from = task.first[end - 1];
   for (int64_t start = task.first[row] / kPanel * kPanel; start < end; start += kKeyBlock) {
-    const int64_t keys = smaller(kKeyBlock, end - start), columns = divide_up(keys, kPanel) * kPanel;
+    const int64_t keys = smaller(kKeyBlock, end - start), columns = divide_up(keys, 16) * 16;
     for (int64_t k = 0; k < columns; k += kPanel) {
+      const int64_t width = smaller(kPanel, columns - k);
       multiply_tile<Element, Into::kStore>(base, 1, buffers.key_panels + (start + k) * depth, depth,
-                                           buffers.score + k, kScoreStride, kPanel);
-      const bool all_seen = start + k >= all_see_from && start + k + kPanel - 1 <= row;
-      if (!all_seen) hide_unseen(buffers.score + k, row, rows, start + k, task.first);
+                                           buffers.score + k, kScoreStride, width);
+      const bool all_seen = start + k >= all_see_from && start + k + width - 1 <= row;
+      if (!all_seen) hide_unseen(buffers.score + k, row, rows, start + k, width, task.first);
     }
     for (int64_t i = 0; i < rows; ++i) {
       soften_row(buffers.score + i * kScoreStride, columns, task.scale * kLog2E,

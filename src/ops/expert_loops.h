@@ -15,11 +15,17 @@ inline int64_t padded(int64_t F) {
   return divide_up(F, 16) * 16;
 }
 
+/// Elements from one row of gradients of gate and up to the next: an odd number of cache lines in fp32, as a
+/// power of two would send a column to few places of the cache.
+inline int64_t gradient_stride(int64_t F) {
+  return 2 * padded(F) + 16;
+}
+
 /// What the phases of a chunk hand on to each other; F is padded.
 template <class Element>
 struct ExpertChunk {
   ExpertChunk(int64_t D, int64_t F, std::byte* buffer) : carver(buffer) {
-    h_RF = carver.template take<Element>(kChunkRows * 2 * padded(F));
+    h_RF = carver.template take<Element>(kChunkRows * gradient_stride(F));
     grad_gate_up_R2F = h_RF;
     const auto take_panels = [&](int64_t columns) {
       return carver.template take<uint32_t>(divide_up(columns, kPanel) * kPanelLanes);
@@ -112,6 +118,7 @@ void expert_forward(const ExpertTask<Element>& task, const Team& team, std::byte
         if (first) {
           for (int64_t i = r + kTileRows; i < smaller(r + 2 * kTileRows, rows); ++i) ask_for(x_row(i), D);
         }
+        ask_for(gate_up + r * kPanel, smaller(kTileRows, rows - r) * kPanel);
         multiply_tile<Element, Into::kStore>(base, 1, panel, depth, c, kPanel, kPanel);
         finish_forward_tile(c, smaller(kTileRows, rows - r), task.scale + start + r, gate_up + r * kPanel,
                             chunk.h_RF + r * h_stride + p * 16, h_stride);
@@ -163,8 +170,9 @@ inline void finish_backward_tile(const float* c, int64_t rows, int64_t columns, 
 #pragma GCC unroll 2
       for (int64_t part = 0; part < per_lane; ++part) {
         if (i + part == rows) break;
-        store_row(grad_gate + (i + part) * 2 * F + j, grad_gate_stored, part);
-        store_row(grad_gate + (i + part) * 2 * F + F + j, grad_up_stored, part);
+        Element* row = grad_gate + (i + part) * gradient_stride(F) + j;
+        store_row(row, grad_gate_stored, part);
+        store_row(row + F, grad_up_stored, part);
       }
       const int64_t lane = i / per_lane * kPanel + j;
       store_as(h_panel + lane, lanes_of(as_stored(Element(), h[0], h[1])));
@@ -218,7 +226,7 @@ inline void expert_backward_inner(const ExpertTask<Element>& task, const Team& t
       const int64_t lane = p * panel_lanes + r / kPerLane<Element> * kPanel;
       finish_backward_tile(
           c, smaller(kTileRows, rows - r), columns, task.scale + start + r, gate_up + r * kPanel,
-          task.gate_up_stride, row_width, chunk.grad_gate_up_R2F + r * 2 * row_width + f,
+          task.gate_up_stride, row_width, chunk.grad_gate_up_R2F + r * gradient_stride(F) + f,
           chunk.h_panels + lane, chunk.grad_gate_panels + lane, chunk.grad_up_panels + lane,
           task.grad_scale == nullptr ? nullptr : chunk.grad_scale_parts + p * kChunkRows + r);
     }
@@ -245,7 +253,7 @@ inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& t
   const int64_t D = task.D, F = task.F, row_width = padded(F);
   constexpr int64_t panel_lanes = ExpertChunk<Element>::kPanelLanes;
   const int64_t lane_rows = divide_up(rows, kPerLane<Element>);
-  const auto grad_row = [&](int64_t r) { return chunk.grad_gate_up_R2F + r * 2 * row_width; };
+  const auto grad_row = [&](int64_t r) { return chunk.grad_gate_up_R2F + r * gradient_stride(F); };
 
   const int64_t d_panels = divide_up(D, kPanel), f_panels = divide_up(F, kPanel),
                 tiles = divide_up(rows, kTileRows);
@@ -266,7 +274,7 @@ inline void expert_backward_outer(const ExpertTask<Element>& task, const Team& t
     }
     const auto add_gradient = [&](const Element* grad_rows, const uint32_t* grad_panels, float* grad_FD) {
       if (grad_FD == nullptr) return;
-      add_sum_over_rows<Element>(row_lanes(grad_rows, 2 * row_width, grad_panels, panel_lanes),
+      add_sum_over_rows<Element>(row_lanes(grad_rows, gradient_stride(F), grad_panels, panel_lanes),
                                  chunk.x_panels + p * panel_lanes, lane_rows, grad_FD + d, D, F, columns);
     };
     add_gradient(chunk.grad_gate_up_R2F, chunk.grad_gate_panels, task.grad_gate_FD);

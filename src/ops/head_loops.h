@@ -76,6 +76,7 @@ inline void make_logits(const HeadTask<Element>& task, int64_t start, int64_t r,
   const uint32_t* base[kTileRows];
   set_row_bases([&](int64_t n) { return task.hidden_TD + task.token[start + n] * task.D; }, r, r + rows,
                 base);
+  ask_for(logits, kTileRows * kPanel);
   multiply_tile<Element, Into::kStore>(base, 1, panel, task.D / kPerLane<Element>, logits, kPanel, kPanel);
   for (int64_t column = task.V - v; column < kPanel; ++column) {
     for (int64_t i = 0; i < kTileRows; ++i) logits[i * kPanel + column] = kUnseen;

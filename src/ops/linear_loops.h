@@ -14,14 +14,11 @@ struct LinearBuffers {
   LinearBuffers(int64_t in, int64_t out, std::byte* buffer) : carver(buffer) {
     constexpr int64_t lane_rows = kLinearRows / kPerLane<Element>;
     x_panels = carver.template take<uint32_t>(divide_up(in, kPanel) * kPanel * lane_rows);
-    if constexpr (kPerLane < Element >> 1) {
-      grad_y_panels = carver.template take<uint32_t>(divide_up(out, kPanel) * kPanel * lane_rows);
-    }
+    grad_y_panels = carver.template take<uint32_t>(divide_up(out, kPanel) * kPanel * lane_rows);
   }
 
   Carver carver;
-  uint32_t* x_panels;                 // rows of a chunk, for sums over them
-  uint32_t* grad_y_panels = nullptr;  // see row_lanes
+  uint32_t *x_panels, *grad_y_panels;  // rows of a chunk, for sums over them
 };
 
 template <class Element>
@@ -79,9 +76,8 @@ inline void linear_backward_weight(const LinearTask<Element>& task, const Team& 
       }
     };
     pack(task.x_RI, task.in, buffers.x_panels);
-    if (kPerLane < Element >> 1) pack(task.grad_y_RO, task.out, buffers.grad_y_panels);
-    const RowLanes grad_y =
-        row_lanes(task.grad_y_RO + start * task.out, task.out, buffers.grad_y_panels, panel_lanes);
+    pack(task.grad_y_RO, task.out, buffers.grad_y_panels);
+    const RowLanes grad_y{buffers.grad_y_panels, kPanel, panel_lanes};
     team.barrier();
     for (int64_t item = team.begin(panels * blocks); item < team.end(panels * blocks); ++item) {
       const int64_t i = item / blocks * kPanel, o = item % blocks * kLinearBlock;

@@ -15,6 +15,7 @@ inline void multiply_rows(const RowOf& row_of, int64_t begin, int64_t end, const
   for (int64_t r = begin; r < end; r += kTileRows) {
     ahead.step();
     set_row_bases(row_of, r, end, base);
+    for (int64_t i = r; i < smaller(r + kTileRows, end); ++i) ask_for(out + i * out_stride, columns);
     if constexpr (kPerLane<Element> == 1) {
       if (r + kTileRows <= end) {
         multiply_tile<Element, Into::kStore>(base, 1, panel, depth, out + r * out_stride, out_stride,
