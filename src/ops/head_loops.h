@@ -164,24 +164,28 @@ inline void finish_head_tile(const HeadTask<Element>& task, int64_t start, int64
                              const HeadChunk<Element>& chunk) {
   constexpr int64_t per_lane = kPerLane<Element>;
   const int64_t column = v % kHeadBlock;
-  float* values = chunk.exponentials_at(v, r);
-  for (int64_t i = 0; i < rows; ++i) {
-    const float factor = chunk.reference_at(v, r + i);
-    float* row = values + i * kPanel;
-    for (int64_t j = 0; j < kPanel; j += kWidth) store(row + j, load(row + j) * factor);
-    const int64_t label = task.label[task.token[start + r + i]] - v;
-    if (label >= 0 && label < kPanel) row[label] -= 1;
-  }
+  const float* exponentials = chunk.exponentials_at(v, r);
   uint32_t* lanes = chunk.grad_panels + column / kPanel * chunk.panel_lanes;
   for (int64_t i = 0; i < rows; i += per_lane) {
+    float factor[2] = {};
+    int64_t label[2] = {};
+    for (int64_t part = 0; part < smaller(per_lane, rows - i); ++part) {
+      factor[part] = chunk.reference_at(v, r + i + part);
+      label[part] = task.label[task.token[start + r + i + part]] - v;
+    }
     for (int64_t j = 0; j < kPanel; j += kWidth) {
-      const float* row = values + i * kPanel + j;
-      const bool paired = i + per_lane <= rows;
-      const auto stored =
-          as_stored(Element(), load(row), paired ? load(row + (per_lane - 1) * kPanel) : Vec{});
-      Element* grad = chunk.grad + (r + i) * kHeadStride + column + j;
-      store_row(grad, stored, 0);
-      if (per_lane > 1 && paired) store_row(grad + kHeadStride, stored, 1);
+      Vec grad[2] = {};
+#pragma GCC unroll 2
+      for (int64_t part = 0; part < per_lane; ++part) {
+        if (i + part == rows) break;
+        const Vec probability = load(exponentials + (i + part) * kPanel + j) * factor[part];
+        const IntVec is_label = lane_numbers() == splat(static_cast<int32_t>(label[part] - j));
+        grad[part] = is_label ? probability - 1.0f : probability;
+      }
+      const auto stored = as_stored(Element(), grad[0], grad[1]);
+      Element* place = chunk.grad + (r + i) * kHeadStride + column + j;
+      store_row(place, stored, 0);
+      if (per_lane > 1 && i + 1 < rows) store_row(place + kHeadStride, stored, 1);
       if constexpr (per_lane > 1) store_as(lanes + (r + i) / per_lane * kPanel + j, lanes_of(stored));
     }
   }
