@@ -27,7 +27,7 @@ class Job:
     variant: Variant
     seed: int
     steps: int
-    evaluate: dict[str, str]
+    evaluate: list[tuple[str, str]]  # name and token file of each set
     analyses: list[list[str]]  # each what `granule analyze` is asked: its arguments but the run
     directory: Path
     restarts: int = 0
@@ -40,13 +40,15 @@ class Job:
     def trained(self) -> bool:
         return (self.directory / "checkpoints" / f"step-{self.steps:07d}" / "manifest.json").is_file()
 
-    def evaluation(self, name: str) -> dict | None:
+    # A file for each question, as suites that share a run may ask different ones, or mean another set by a name.
+    def evaluation_file(self, name: str, prefix: str) -> Path:
+        return self.directory / "evaluation" / f"{name}-{short_hash(prefix)}.json"
+
+    def evaluation(self, name: str, prefix: str) -> dict | None:
         """What `granule eval` said about a set, if it has been asked."""
-        said = read_json(self.directory / "evaluation" / f"{name}.json")
-        return said if said and said["data"] == [self.evaluate[name]] else None
+        return read_json(self.evaluation_file(name, prefix))
 
     def analysis_file(self, question: list[str]) -> Path:
-        """One for each question, as suites that share a run may ask different ones."""
         return self.directory / "analysis" / f"{short_hash(question)}.json"
 
     def analysis(self, question: list[str]) -> dict | None:
@@ -58,9 +60,9 @@ class Job:
 
     def next_question(self) -> tuple[list, Path] | None:
         """What the trained model has still to be asked, as arguments of granule, and where the answer goes."""
-        for name, prefix in self.evaluate.items():
-            if not self.evaluation(name):
-                return ["eval", self.directory, "--data", prefix, "--json"], self.directory / "evaluation" / f"{name}.json"
+        for name, prefix in self.evaluate:
+            if not self.evaluation(name, prefix):
+                return ["eval", self.directory, "--data", prefix, "--json"], self.evaluation_file(name, prefix)
         for question in self.analyses:
             if not self.analysis(question):
                 return ["analyze", self.directory, "--json", *question], self.analysis_file(question)
@@ -102,7 +104,7 @@ def analysis_question(suite: Suite) -> list[str]:
 
 
 def jobs_of(suite: Suite, runs: Path) -> list[Job]:
-    return [Job(variant, seed, suite.steps, suite.evaluate,
+    return [Job(variant, seed, suite.steps, list(suite.evaluate.items()),
                 [analysis_question(suite)] if variant.name in suite.analyze else [],
                 runs / variant.key() / f"seed-{seed}")
             for variant in suite.variants for seed in suite.seeds]
@@ -114,8 +116,8 @@ def merged(jobs: list[Job]) -> list[Job]:
     by_directory: dict[Path, Job] = {}
     for job in jobs:
         known = by_directory.setdefault(job.directory, job)
-        known.evaluate = known.evaluate | job.evaluate
-        known.analyses = known.analyses + [question for question in job.analyses if question not in known.analyses]
+        known.evaluate = known.evaluate + [asked for asked in job.evaluate if asked not in known.evaluate]
+        known.analyses = known.analyses + [asked for asked in job.analyses if asked not in known.analyses]
     return sorted(by_directory.values(), key=lambda job: job.seed)
 
 

@@ -40,8 +40,8 @@ def outcomes_of(suite: Suite, jobs: list[Job]) -> list[Outcome]:
     outcomes = []
     for index, variant in enumerate(suite.variants):
         own = [job for job in jobs if job.variant is variant]
-        answers = [(name, job, said["loss"]) for name in suite.evaluate for job in own
-                   if (said := job.evaluation(name)) and job.trained()]
+        answers = [(name, job, said["loss"]) for name, prefix in suite.evaluate.items() for job in own
+                   if (said := job.evaluation(name, prefix)) and job.trained()]
         losses = {name: {job.seed: loss for asked, job, loss in answers if asked == name and loss is not None}
                   for name in suite.evaluate}
         complete = set.intersection(*(set(by_seed) for by_seed in losses.values()))

@@ -168,10 +168,10 @@ inline void finish_head_tile(const HeadTask<Element>& task, int64_t start, int64
   uint32_t* lanes = chunk.grad_panels + column / kPanel * chunk.panel_lanes;
   for (int64_t i = 0; i < rows; i += per_lane) {
     float factor[2] = {};
-    int64_t label[2] = {};
+    int32_t label[2] = {};
     for (int64_t part = 0; part < smaller(per_lane, rows - i); ++part) {
       factor[part] = chunk.reference_at(v, r + i + part);
-      label[part] = task.label[task.token[start + r + i + part]] - v;
+      label[part] = static_cast<int32_t>(task.label[task.token[start + r + i + part]] - v);
     }
     for (int64_t j = 0; j < kPanel; j += kWidth) {
       Vec grad[2] = {};
@@ -179,7 +179,7 @@ inline void finish_head_tile(const HeadTask<Element>& task, int64_t start, int64
       for (int64_t part = 0; part < per_lane; ++part) {
         if (i + part == rows) break;
         const Vec probability = load(exponentials + (i + part) * kPanel + j) * factor[part];
-        const IntVec is_label = lane_numbers() == splat(static_cast<int32_t>(label[part] - j));
+        const IntVec is_label = lane_numbers() + static_cast<int32_t>(j) == splat(label[part]);
         grad[part] = is_label ? probability - 1.0f : probability;
       }
       const auto stored = as_stored(Element(), grad[0], grad[1]);

@@ -116,6 +116,7 @@ inline void pack_transposed(const uint32_t* weight, int64_t stride, int64_t step
 /// Rows lie anywhere, so the hardware does not foresee them: packing asks for those that come so many later.
 constexpr int64_t kRowsAhead = 16;
 
+/// Also of what will be stored: a store to a line that is not in the cache holds up those after it.
 template <class Element>
 inline void ask_for(const Element* elements, int64_t count) {
   for (int64_t i = 0; i < count; i += 64 / static_cast<int64_t>(sizeof(Element)))

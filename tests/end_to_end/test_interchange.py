@@ -292,6 +292,21 @@ def test_files_beside_the_tokenizer_travel_along(directories, trained, tmp_path)
     assert (config["bos_token_id"], config["eos_token_id"]) == (7, 5)
 
 
+def test_a_tokenizer_that_is_named_is_exported_in_the_place_of_the_models_own(trained, tmp_path):
+    named = json.loads((trained["softmax"] / "tokenizer.json").read_text())
+    vocab = named["model"]["vocab"]
+    vocab.update(a=vocab["e"], e=vocab["a"])
+    (tmp_path / "named").mkdir()
+    for name, content in (("swapped.json", named), ("tokenizer_config.json", {"model_max_length": 77})):
+        (tmp_path / "named" / name).write_text(json.dumps(content))
+    jobs.run("export", trained["softmax"], tmp_path / "out", f"data.tokenizer={tmp_path}/named/swapped.json", ranks=None)
+    assert json.loads((tmp_path / "out/tokenizer.json").read_text()) == named
+    assert json.loads((tmp_path / "out/tokenizer_config.json").read_text()) == {"model_max_length": 77}
+    error = jobs.run("export", trained["softmax"], tmp_path / "none", f"data.tokenizer={tmp_path}/none.json", ranks=None,
+                     code=2).stderr
+    assert "none.json is not there" in error and not (tmp_path / "none/config.json").exists()
+
+
 def test_files_beside_the_weights_travel_without_a_tokenizer(directories, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(directories["llama"], source)

@@ -118,18 +118,23 @@ def run_directories(runs: Path) -> list[Path]:
     return sorted(runs.glob("*/seed-*"))
 
 
+def evaluation_file(run: Path, name: str) -> Path:
+    file, = run.glob(f"evaluation/{name}-*.json")
+    return file
+
+
 def test_every_variant_and_seed_is_trained_evaluated_and_reported(finished):
     suite, runs, job = finished
     directories = run_directories(runs)
     assert len(directories) == 4
     for directory in directories:
         assert (directory / "checkpoints/step-0000010/manifest.json").exists()
-        assert {path.stem for path in (directory / "evaluation").iterdir()} == {"own", "new"}
+        assert {path.stem.split("-")[0] for path in (directory / "evaluation").iterdir()} == {"own", "new"}
     assert sum(len(list(directory.glob("analysis/*.json"))) for directory in directories) == 2
     results = json.loads((runs / "suite/results.json").read_text())
     for name, variant in results.items():
         for seed in ("1", "2"):
-            sets = {kind: json.loads((runs / variant["key"] / f"seed-{seed}/evaluation/{kind}.json").read_text())["loss"]
+            sets = {kind: json.loads(evaluation_file(runs / variant["key"] / f"seed-{seed}", kind).read_text())["loss"]
                     for kind in ("own", "new")}
             assert variant["losses"]["together"][seed] == pytest.approx(sum(sets.values()) / 2)
     page = (runs / "suite/report.html").read_text()
@@ -177,7 +182,7 @@ def test_a_set_that_nobody_was_evaluated_on_yet_is_left_out(finished, tmp_path):
     suite, runs, _ = finished
     copy = tmp_path / "runs"
     shutil.copytree(runs, copy)
-    for evaluation in copy.glob("*/seed-*/evaluation/new.json"):
+    for evaluation in copy.glob("*/seed-*/evaluation/new-*.json"):
         evaluation.unlink()
     ablate(suite, "--runs", copy, "--report-only")
     bars = (copy / "suite/bars.svg").read_text()
@@ -191,7 +196,7 @@ def test_a_run_whose_loss_is_not_finite_is_left_out_by_name(finished, tmp_path):
     key = json.loads((runs / "suite/results.json").read_text())["shared"]["key"]
     run = copy / key / "seed-2"
     analysis, = run.glob("analysis/*.json")
-    for path, said in [(run / "evaluation/own.json", lambda answer: answer), (analysis, lambda answer: answer["unchanged"])]:
+    for path, said in [(evaluation_file(run, "own"), lambda answer: answer), (analysis, lambda answer: answer["unchanged"])]:
         answer = json.loads(path.read_text())
         said(answer)["loss"] = None
         path.write_text(json.dumps(answer))
@@ -246,6 +251,23 @@ def test_every_suite_gets_the_analysis_that_it_asks_for(data, tmp_path):
     assert asked() == [("own", 128), ("own", 256), ("own+new", 256)]
 
 
+def test_suites_that_mean_different_files_by_one_name_each_get_their_own(data, tmp_path):
+    one = write_suite(tmp_path, data, SAME_BY_OTHER_NAME, "one")
+    two = write_suite(tmp_path, data, SAME_BY_OTHER_NAME.replace("own: {data}/train", "own: {data}/valid"), "two")
+    ablate(one, two, "--runs", tmp_path / "runs")
+    run, = run_directories(tmp_path / "runs")
+    answers = {json.loads(path.read_text())["data"][0]: path for path in run.glob("evaluation/own-*.json")}
+    losses = {}
+    for suite, kind in ((one, "train"), (two, "valid")):
+        result, = json.loads((tmp_path / "runs" / suite.stem / "results.json").read_text()).values()
+        losses[kind] = result["losses"]["own"]["1"]
+        assert losses[kind] == json.loads(answers[f"{data}/{kind}"].read_text())["loss"]
+    assert losses["train"] != losses["valid"]
+    before = {path: path.stat().st_mtime_ns for path in answers.values()}
+    assert "1 runs, 1 of them finished before" in ablate(two, "--runs", tmp_path / "runs").stdout
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
 def test_more_variants_than_colours_all_appear(data, tmp_path):
     names = [f"v{number}" for number in range(1, 11)]
     variants = "".join(f"  {name}:\n    model.moe_aux_loss_coeff: 0.0{name[1:]}\n" for name in names)
@@ -286,7 +308,7 @@ def test_killed_in_the_middle_it_goes_on_and_ends_the_same(data, tmp_path, how, 
     job = ablate(*arguments, "--runs", tmp_path / "broken")
     assert "goes on in" in job.stdout
     whole, = run_directories(tmp_path / "whole")
-    answers = [json.loads((run / "evaluation/own.json").read_text())["loss"] for run in (whole, broken)]
+    answers = [json.loads(evaluation_file(run, "own").read_text())["loss"] for run in (whole, broken)]
     assert answers[0] == answers[1]
 
 
