@@ -88,7 +88,7 @@ def measure(options, model: str) -> tuple[dict, dict]:
     """Rounds of each mode of ours and of the peer, one after the other: {name: results}."""
     # bf16 is held against the peer's best of any precision.
     modes = {name: mode for name, mode in PEER_MODES.items() if "bf16" in options.precisions or name.startswith("fp32")}
-    ours = {mode: [] for mode in OUR_MODES if mode.split(",")[0] in options.precisions}
+    ours = {mode: [] for mode in OUR_MODES if mode.startswith(tuple(options.precisions))}
     peers = {name: [] for name in modes}
     for number in range(1, options.rounds + 1):
         for mode, results in ours.items():
@@ -112,12 +112,12 @@ def median_of(results: list[dict], key: str) -> float:
 
 
 def own_mode(precision: str, peer: str) -> str:
+    """Ours that is held against a mode of the peer: with moments as exact as its own."""
     return "bf16, moments too" if precision == "bf16" and peer == "bf16 weights" else precision
 
 
 def compare(model: str, precision: str, ours: dict[str, list[dict]], peers: dict[str, list[dict]]) -> dict:
-    """Ours against the peer's best mode: in fp32 of fp32 alone, in bf16 of any precision, and then with the moments
-    that this mode has."""
+    """Ours against the peer's best mode: in fp32 of fp32 alone, in bf16 of any precision."""
     speed = {name: median_of(results, "tokens_per_s") for name, results in peers.items()
              if precision == "bf16" or name.startswith("fp32")}
     if not speed:
