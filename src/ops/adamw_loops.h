@@ -1,7 +1,7 @@
 #pragma once
 // AdamW over flat slices, bound by memory: one pass over all that an element has.
 
-#include "ops/attention_loops.h"
+#include "ops/elements.h"
 
 namespace granule::GRANULE_ISA {
 

@@ -97,7 +97,8 @@ inline void soften_row(const float* score, int64_t keys, float scale, Element* w
     for (int64_t d = 0; d < dim; d += kWidth) store(mixed + d, load(mixed + d) * shrink);
   }
   maximum = new_maximum;
-  const Vec shift = splat(maximum * scale);
+  // A row whose document has not begun yet has seen nothing: no weight is e^0 of kUnseen less kUnseen.
+  const Vec shift = splat(maximum == kUnseen ? 0.0f : maximum * scale);
   Vec sum = lane_sum;
   for (int64_t j = 0; j < keys; j += kWidth) {
     const Vec value = exp2(load(score + j) * scale - shift);

@@ -124,7 +124,7 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
     const auto saved = context->get_saved_variables();
     const auto &hidden_TD = saved[0], &head_VD = saved[1], &grad_sum = gradients[1];
     WeightGradient grad_head(head_VD);
-    if (grad_head.wanted()) grad_head.sum().add_(saved[3] * grad_sum);
+    if (grad_head.wanted()) grad_head.sum().addcmul_(saved[3], grad_sum);
     const auto grad_hidden_TD = (saved[2] * grad_sum).to(hidden_TD.scalar_type());
     return {grad_hidden_TD, grad_head.result(), at::Tensor(), at::Tensor(), at::Tensor()};
   }

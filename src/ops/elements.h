@@ -85,17 +85,18 @@ inline Vec rough_power_of_two(Vec n, Vec f) {
   return times_power_of_two(p, n);
 }
 
+// Where an operand is NaN, min_of and max_of give the second.
 inline Vec clamped_power(Vec x) {
-  return min_of(max_of(x, splat(kLowestPower)), splat(127.0f));
+  return min_of(splat(127.0f), max_of(splat(kLowestPower), x));
 }
-/// 2^x within 2 ulp, 0 from kLowestPower down; above 127 it stays.
+/// 2^x within 2 ulp, 0 from kLowestPower down; above 127 it stays. NaN is NaN.
 inline Vec exp2(Vec x) {
   const Vec power = clamped_power(x), n = nearest(power);
   return power_of_two(n, power - n);
 }
-/// e^x within 3 ulp, with the limits of 2^x.
+/// e^x within 3 ulp, with the limits of 2^x. NaN is NaN.
 inline Vec exp(Vec x) {
-  const Vec clamped = min_of(max_of(x, splat(kLowestPower * kLn2)), splat(127.0f * kLn2));
+  const Vec clamped = min_of(splat(127.0f * kLn2), max_of(splat(kLowestPower * kLn2), x));
   const Vec n = nearest(clamped * kLog2E);
   const Vec f = (clamped * kLog2E - n) + clamped * kLog2ERest;  // fused: the product is not rounded
   return power_of_two(n, f);

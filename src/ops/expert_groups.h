@@ -23,6 +23,12 @@ struct ExpertGradients {
   at::Tensor gate_eFD, up_eFD, down_eDF;  ///< added to, fp32 at least
 };
 
+/// Detached, with one matrix as a stack of one; undefined stays so.
+inline at::Tensor as_groups(const at::Tensor& weight) {
+  if (!weight.defined()) return weight;
+  return weight.dim() == 2 ? weight.detach().unsqueeze(0) : weight.detach();
+}
+
 /// body(e, begin, rows) for each group that has rows, which begin at `begin`.
 template <class Body>
 void for_groups(const std::vector<int64_t>& end_G, const Body& body) {

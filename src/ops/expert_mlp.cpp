@@ -72,12 +72,6 @@ struct ExpertMlp : torch::autograd::Function<ExpertMlp> {
     return {grad_x_TD,   at::Tensor(),       at::Tensor(),     at::Tensor(),
             out.scale_N, grad_gate.result(), grad_up.result(), grad_down.result()};
   }
-
- private:
-  static at::Tensor as_groups(const at::Tensor& weight) {
-    if (!weight.defined()) return weight;
-    return weight.dim() == 2 ? weight.detach().unsqueeze(0) : weight.detach();
-  }
 };
 
 }  // namespace

@@ -16,11 +16,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor as_groups(const at::Tensor& weight) {
-  if (!weight.defined()) return weight;
-  return weight.dim() == 2 ? weight.detach().unsqueeze(0) : weight.detach();
-}
-
 struct GroupedLinear : torch::autograd::Function<GroupedLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x_NI, const at::Tensor& weight,
                             const std::vector<int64_t>& end_G) {

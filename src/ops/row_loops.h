@@ -1,7 +1,7 @@
 #pragma once
 // What is done row by row and bound by memory: one pass each, D a multiple of 16.
 
-#include "ops/attention_loops.h"
+#include "ops/elements.h"
 
 namespace granule::GRANULE_ISA {
 

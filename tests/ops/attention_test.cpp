@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
@@ -55,6 +57,48 @@ TEST_P(AttentionOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
       EXPECT_TENSOR_NEAR(k.grad(), expected.grad_k_BPGd, 4 * tolerance);
       EXPECT_TENSOR_NEAR(v.grad(), expected.grad_v_BPGd, 4 * tolerance);
     }
+  }
+}
+
+// Tiles of rows and blocks of 512 keys: a document that begins within a tile whose first row sees further
+// back than its first block.
+TEST_P(AttentionOfDtype, DocumentsBeginAnywhereBehindLongOnes) {
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
+  at::manual_seed(9);
+  constexpr int64_t S = 1200;
+  for (const int64_t dim : {16, 32, 48, 64, 128}) {
+    for (const auto& begins : {std::vector<int64_t>{0, 601, 1030}, {0, 523, 1037, 1038}}) {
+      SCOPED_TRACE(testing::Message() << "head_dim " << dim << ", documents from " << begins[1] << " on");
+      auto segment_BS = at::zeros({1, S}, at::kLong);
+      for (const auto begin : begins) segment_BS.narrow(1, begin, S - begin) += 1;
+      segment_BS.narrow(1, begins.back() + 7, S - begins.back() - 7).fill_(-1);
+      const auto q = at::randn({1, S, 2, dim}).to(dtype).set_requires_grad(true);
+      const auto k = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
+      const auto v = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
+      const auto grad = at::randn({1, S, 2, dim}).to(dtype) * segment_BS.ge(0).view({1, S, 1, 1});
+      const auto out = causal_attention(q, k, v, segment_BS);
+      out.backward(grad);
+      const auto expected = naive_attention(q, k, v, segment_BS, grad);
+      const int64_t end = begins.back() + 7;
+      EXPECT_TRUE(out.isfinite().all().item<bool>());
+      EXPECT_TENSOR_NEAR(out.narrow(1, 0, end), expected.out_BSHd.narrow(1, 0, end), tolerance);
+      EXPECT_TENSOR_NEAR(q.grad(), expected.grad_q_BSHd, 2 * tolerance);
+      EXPECT_TENSOR_NEAR(k.grad(), expected.grad_k_BPGd, 4 * tolerance);
+      EXPECT_TENSOR_NEAR(v.grad(), expected.grad_v_BPGd, 4 * tolerance);
+    }
+  }
+}
+
+TEST_P(AttentionOfDtype, ANaNIsNotHidden) {
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
+  for (const int64_t S : {20, 600}) {
+    const auto q = at::randn({1, S, 1, 16}), k = at::randn({1, S, 1, 16}), v = at::randn({1, S, 1, 16});
+    q[0][S - 2][0][3] = std::numeric_limits<float>::quiet_NaN();
+    const auto is_nan = causal_attention(q.to(dtype), k.to(dtype), v.to(dtype), {}).isnan().all(3).view({S});
+    EXPECT_TRUE(is_nan[S - 2].item<bool>());
+    EXPECT_EQ(is_nan.sum().item<int64_t>(), 1);
   }
 }
 

@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/ops/every_isa.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/naive_ops.h"
@@ -43,6 +45,18 @@ TEST_P(CrossEntropyOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
       EXPECT_TENSOR_NEAR(hidden_TD.grad(), expected.grad_hidden_TD, tolerance);
       EXPECT_TENSOR_NEAR(head_VD.grad(), expected.grad_head_VD + (preset ? 1.0 : 0.0), tolerance);
     }
+  }
+}
+
+TEST_P(CrossEntropyOfDtype, ANaNIsNotHidden) {
+  const auto [isa, dtype, tolerance] = GetParam();
+  const IsaScope scope(isa);
+  for (const int64_t V : {40, 1100}) {
+    const auto hidden_TD = at::randn({21, 32}), head_VD = at::randn({V, 32});
+    head_VD[V - 9][3] = std::numeric_limits<float>::quiet_NaN();
+    const auto label_T = at::zeros({21}, at::kLong), mask_T = at::ones({21}, at::kBool);
+    const auto loss_T = cross_entropy(hidden_TD.to(dtype), head_VD.to(dtype), label_T, mask_T).loss_T;
+    EXPECT_TRUE(loss_T.isnan().all().item<bool>());
   }
 }
 
