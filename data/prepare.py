@@ -7,17 +7,21 @@ Without a source, the Python files inside the installed torch wheel are taken (a
   data/prepare.py --output corpus/mine --text ~/books notes.txt.gz --jsonl crawl.jsonl.zst --key text
   data/prepare.py --output corpus/english --debian dict-gcide dict-foldoc --vocab-size 4096
 
-Writes train.bin/.idx, valid.bin/.idx, tokenizer.json, tokenizer_config.json and, last, corpus.json with what was
+Writes train.bin/.idx, valid.bin/.idx, tokenizer.json, tokenizer_config.json (with --tokenizer, what lies beside it of
+this and chat_template.jinja, special_tokens_map.json, generation_config.json) and, last, corpus.json with what was
 read and how much. Started again with the same arguments and inputs it does nothing; its own files are no input, where
 the output lies inside a directory of --text.
 """
 
 import argparse
+import contextlib
+import fcntl
 import hashlib
 import json
 import math
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -26,11 +30,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import sources
 import vocabulary
-from token_file import TokenFileWriter, place_of, smallest_dtype
+from token_file import (NOTHING_TO_VALIDATE, TokenFileWriter, border_of_split, check_split, place_of, smallest_dtype,
+                        takes_all)
 
 FORMAT = 2  # of what is made: another number makes corpora anew
 BATCH_BYTES = 8 << 20
-FILES = ["train.bin", "train.idx", "valid.bin", "valid.idx", "tokenizer.json", "tokenizer_config.json"]
+FILES = ["train.bin", "train.idx", "valid.bin", "valid.idx", "tokenizer.json", vocabulary.CONFIG]
+ALL_FILES = [*FILES, *vocabulary.SIDE_FILES, "corpus.json"]
 NAMED = 3  # files of a warning
 
 
@@ -77,8 +83,8 @@ def parse_arguments(arguments=None):
     kind.add_argument("--vocab-size", type=int, default=8192, metavar="N",
                       help="entries of the byte-pair vocabulary to train, special tokens included (default: %(default)s)")
     kind.add_argument("--bytes", action="store_true", help="no training: 256 bytes and the special tokens")
-    kind.add_argument("--tokenizer", type=Path, metavar="FILE", help="use this tokenizer.json; it must know "
-                      + vocabulary.END_OF_DOCUMENT)
+    kind.add_argument("--tokenizer", type=Path, metavar="FILE", help="use this tokenizer.json; documents end with the "
+                      f"eos_token of the {vocabulary.CONFIG} beside it, else with {vocabulary.END_OF_DOCUMENT}")
     tokens.add_argument("--special-tokens", nargs="+", default=[], metavar="TOKEN",
                         help="names to reserve beside " + vocabulary.END_OF_DOCUMENT)
     tokens.add_argument("--sample-mb", type=float, default=100, metavar="MB",
@@ -94,10 +100,13 @@ def parse_arguments(arguments=None):
 
     options = parser.parse_args(arguments)
     options.wheel = options.wheel or not (options.text or options.jsonl or options.debian)
-    if not 0 <= options.valid_fraction < 1:
-        parser.error("--valid-fraction must be at least 0 and below 1")
-    if not 0 <= options.seed < 1 << 63:
-        parser.error("--seed must be a number from 0 to 2^63 - 1")
+    check_split(parser, options)
+    if options.tokenizer and options.special_tokens:
+        parser.error("--special-tokens are for a new vocabulary, that of --tokenizer stays as it is")
+    if any(len(token) < 2 for token in options.special_tokens):
+        parser.error("--special-tokens must be of two characters or more: one alone may be a byte's")
+    if not 0 < options.sample_mb < math.inf:
+        parser.error("--sample-mb must be a number above 0")
     smallest = 257 + len(options.special_tokens)
     if options.vocab_size < smallest:
         parser.error(f"--vocab-size must be at least {smallest}: 256 bytes and the special tokens")
@@ -117,7 +126,7 @@ def fingerprint_of_files(paths):
 
 def made_in(output):
     """What a run writes there, which none may read below a directory of text."""
-    return {(output / name).resolve() for name in [*FILES, "corpus.json"]}
+    return {(output / name).resolve() for name in ALL_FILES}
 
 
 def request_of(options):
@@ -125,7 +134,7 @@ def request_of(options):
     made = made_in(options.output)
     user_files = [f for p in [*options.text, *options.jsonl] for f in sources.files_below(Path(p), made)]
     wheel_files = sources.WheelSource().files if options.wheel else []
-    tokenizer_files = [options.tokenizer] if options.tokenizer else []
+    tokenizer_files = [options.tokenizer, *vocabulary.side_files(options.tokenizer)] if options.tokenizer else []
     return {
         "format": FORMAT,
         "wheel": options.wheel,
@@ -203,17 +212,14 @@ class Survey:
             place = place_of(content, options.seed)
             smallest, self.largest = min(smallest, place), max(self.largest, place)
             progress.add(len(content))
-        # Few documents may all miss a small share: then the nearest one is taken, unless all are equal.
-        wanted = options.valid_fraction > 0 and smallest < self.largest
-        self.border = max(options.valid_fraction, math.nextafter(smallest, 1)) if wanted else 0.0
+        self.border = border_of_split(smallest, self.largest, options.valid_fraction)
         say(f"  {self.documents} documents, {self.bytes / 1e6:.1f} MB")
 
     def check(self, options):
         if self.documents == 0:
             raise sources.SourceError("the sources hold no text")
         if self.largest < self.border:
-            raise sources.SourceError(f"--valid-fraction {options.valid_fraction} takes all {self.documents} documents for "
-                                      "validation and leaves none to train on; choose a smaller one or another --seed")
+            raise sources.SourceError(takes_all(options.valid_fraction, self.documents))
 
 
 def sample_of(texts, share):
@@ -226,25 +232,8 @@ def sample_of(texts, share):
             yield text
 
 
-def given_tokenizer(path):
-    """The tokenizer of a file, which reads documents whole whatever the file says of truncation and padding."""
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:
-        raise sources.SourceError(f"{path}: {error}") from error
-    if tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT) is None:
-        raise sources.SourceError(f"{path}: has no token {vocabulary.END_OF_DOCUMENT}")
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def make_vocabulary(opened, survey, options):
     special_tokens = [vocabulary.END_OF_DOCUMENT, *options.special_tokens]
-    if options.tokenizer:
-        return given_tokenizer(options.tokenizer)
     if options.bytes:
         return vocabulary.byte_vocabulary(special_tokens)
     share = min(1.0, options.sample_mb * 1e6 / max(survey.bytes, 1))
@@ -255,6 +244,25 @@ def make_vocabulary(opened, survey, options):
         say("  warning: the text has no more pairs that come twice")
     say(f"  {tokenizer.get_vocab_size()} entries in {time.monotonic() - begin:.0f} s")
     return tokenizer
+
+
+def choose_vocabulary(opened, survey, options):
+    """The tokenizer and the id that ends a document."""
+    if options.tokenizer:
+        return vocabulary.given_tokenizer(options.tokenizer)
+    tokenizer = make_vocabulary(opened, survey, options)
+    return tokenizer, tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT)
+
+
+def write_vocabulary(tokenizer, options, directory):
+    if options.tokenizer:
+        shutil.copyfile(options.tokenizer, directory / "tokenizer.json")
+        for path in vocabulary.side_files(options.tokenizer):
+            shutil.copyfile(path, directory / path.name)
+    else:
+        tokenizer.save(str(directory / "tokenizer.json"))
+    if not (directory / vocabulary.CONFIG).exists():
+        vocabulary.write_tokenizer_config(directory / vocabulary.CONFIG)
 
 
 def batches_of(texts):
@@ -270,10 +278,9 @@ def batches_of(texts):
         yield batch
 
 
-def encode_documents(opened, tokenizer, survey, options, directory):
+def encode_documents(opened, tokenizer, end_of_document, survey, options, directory):
     """Writes train and valid; returns the numbers of both."""
     vocab_size = max(tokenizer.get_vocab().values()) + 1
-    end_of_document = tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT)
     # A document that spells out a special token's name must not become one.
     tokenizer.encode_special_tokens = True
     writers, counts = {}, {}
@@ -298,29 +305,54 @@ def encode_documents(opened, tokenizer, survey, options, directory):
     return counts
 
 
+@contextlib.contextmanager
+def workplace(output):
+    """An empty directory in `output`, for one preparation at a time; it goes in the end, as does what killed ones left."""
+    output.mkdir(parents=True, exist_ok=True)
+    # A file that is open for writing, without which file systems of a network refuse an exclusive lock.
+    with open(output / ".lock", "ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise sources.SourceError(f"{output}: another preparation is at work here") from None
+        for left in output.glob(".unfinished-*"):
+            shutil.rmtree(left)
+        directory = output / f".unfinished-{os.getpid()}"
+        directory.mkdir()
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def publish(directory, output):
+    """Moves what was made into its place."""
+    # Without corpus.json a directory counts as unfinished, so it goes first and comes last.
+    (output / "corpus.json").unlink(missing_ok=True)
+    for name in ALL_FILES:
+        if (directory / name).exists():
+            os.replace(directory / name, output / name)
+        else:
+            # Of an earlier vocabulary.
+            (output / name).unlink(missing_ok=True)
+
+
 def prepare(options, request):
-    options.output.mkdir(parents=True, exist_ok=True)
-    temporary = options.output / f".unfinished-{os.getpid()}"
-    temporary.mkdir()
-    try:
+    with workplace(options.output) as temporary:
         opened = open_sources(options)
         say("reading")
         survey = Survey(opened, options)
         warn_of_damage(opened)
         survey.check(options)
-        tokenizer = make_vocabulary(opened, survey, options)
-        if options.tokenizer:
-            shutil.copyfile(options.tokenizer, temporary / "tokenizer.json")
-        else:
-            tokenizer.save(str(temporary / "tokenizer.json"))
-        vocabulary.write_tokenizer_config(temporary / "tokenizer_config.json")
-        counts = encode_documents(opened, tokenizer, survey, options, temporary)
+        tokenizer, end_of_document = choose_vocabulary(opened, survey, options)
+        write_vocabulary(tokenizer, options, temporary)
+        counts = encode_documents(opened, tokenizer, end_of_document, survey, options, temporary)
         num_tokens = counts["train"]["tokens"] + counts["valid"]["tokens"]
         corpus = {
             "request": request,
             "sources": [source.describe() for source in opened],
             "vocab_size": max(tokenizer.get_vocab().values()) + 1,
-            "end_of_document": tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT),
+            "end_of_document": end_of_document,
             "bytes": survey.bytes,
             "documents": survey.documents,
             "tokens": num_tokens,
@@ -328,13 +360,8 @@ def prepare(options, request):
             **counts,
         }
         (temporary / "corpus.json").write_text(json.dumps(corpus, indent=2) + "\n")
-        # Without corpus.json a directory counts as unfinished, so it goes first and comes last.
-        (options.output / "corpus.json").unlink(missing_ok=True)
-        for name in [*FILES, "corpus.json"]:
-            os.replace(temporary / name, options.output / name)
+        publish(temporary, options.output)
         return corpus
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def main(arguments=None):
@@ -356,8 +383,10 @@ def main(arguments=None):
         f"(train {corpus['train']['tokens']}, valid {corpus['valid']['tokens']}), "
         f"{corpus['bytes_per_token']:.2f} bytes a token, vocabulary {corpus['vocab_size']}")
     if corpus["valid"]["tokens"] == 0 and options.valid_fraction > 0:
-        say("  warning: no two documents differ, so nothing is left for validation")
+        say(f"  {NOTHING_TO_VALIDATE}")
 
 
 if __name__ == "__main__":
+    # As an exception, which leaves through what cleans up.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     main()

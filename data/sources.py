@@ -96,14 +96,19 @@ def lines_of(path):
         yield from file
 
 
-def files_below(path, made=frozenset()):
-    """Regular files of a directory, sorted, without hidden ones and the resolved paths in `made`; or the file itself."""
+def files_below(path, made=frozenset(), follow_links=True):
+    """Regular files of a directory, sorted, without hidden ones and the resolved paths in `made`; or the file itself.
+    A directory to which several ways lead is read once, by the first in the order of names."""
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise SourceError(f"{path}: no such file or directory")
-    found = []
-    for directory, names, files in os.walk(path):
+    found, seen = [], set()
+    for directory, names, files in os.walk(path, followlinks=follow_links):
+        if os.path.realpath(directory) in seen:
+            names.clear()
+            continue
+        seen.add(os.path.realpath(directory))
         names[:] = sorted(name for name in names if not name.startswith("."))
         found += [Path(directory) / name for name in files if not name.startswith(".")]
     return sorted(file for file in found if file.is_file() and file.resolve() not in made)
@@ -291,7 +296,8 @@ class DebianSource:
         self.archives[package] = archive.name
         subprocess.run(["dpkg-deb", "-x", archive, directory / package], check=True)
         shared = directory / package / "usr" / "share"
-        return [file for file in files_below(shared) if self._wanted(file)] if shared.is_dir() else []
+        # A package's links lead to what is in it a second time, or out of it.
+        return [file for file in files_below(shared, follow_links=False) if self._wanted(file)] if shared.is_dir() else []
 
     def _download(self, package, directory, options):
         command = ["apt-get", *options, "--quiet", "--quiet", "download", package]

@@ -6,6 +6,7 @@ As a program: joins files, or splits one into two by document.
 
 import argparse
 import hashlib
+import math
 import os
 import struct
 import sys
@@ -18,6 +19,7 @@ HEADER = struct.Struct("<9sQBQQ")
 DTYPE_OF_CODE = {1: np.uint8, 2: np.int8, 3: np.int16, 4: np.int32, 5: np.int64, 8: np.uint16}
 CODE_OF_DTYPE = {np.dtype(dtype): code for code, dtype in DTYPE_OF_CODE.items()}
 UNIT = float(1 << 64)
+NOTHING_TO_VALIDATE = "warning: no two documents differ, so nothing is left for validation"
 
 
 class TokenFileError(Exception):
@@ -33,6 +35,26 @@ def place_of(content, seed):
     """A number in [0, 1) that depends on the bytes and the seed alone: equal documents share their fate."""
     digest = hashlib.blake2b(content, digest_size=8, salt=seed.to_bytes(8, "little")).digest()
     return int.from_bytes(digest, "little") / UNIT
+
+
+def border_of_split(smallest, largest, valid_fraction):
+    """Documents whose place lies below it are for validation; `smallest` and `largest` are the places of all."""
+    # Few documents may all miss a small share: then the nearest one is taken, unless all are equal.
+    wanted = valid_fraction > 0 and smallest < largest
+    return max(valid_fraction, math.nextafter(smallest, 1)) if wanted else 0.0
+
+
+def takes_all(valid_fraction, num_documents):
+    return (f"--valid-fraction {valid_fraction} takes all {num_documents} documents for validation and leaves none to train "
+            "on; choose a smaller one or another --seed")
+
+
+def check_split(parser, options):
+    """Of the options --valid-fraction and --seed."""
+    if not 0 <= options.valid_fraction < 1:
+        parser.error("--valid-fraction must be at least 0 and below 1")
+    if not 0 <= options.seed < 1 << 63:
+        parser.error("--seed must be a number from 0 to 2^63 - 1")
 
 
 class TokenFileWriter:
@@ -161,14 +183,17 @@ def merge(prefixes, output):
 def split(prefix, train, valid, valid_fraction, seed):
     """Deals documents out by hash of their ids; returns both numbers of tokens."""
     source = TokenFile.open(prefix)
+
+    def place(sequences):
+        return place_of(b"".join(ids.astype("<i8").tobytes() for ids in sequences), seed)
+
+    places = np.fromiter((place(document) for document in source.documents() if any(map(len, document))), float)
+    border = border_of_split(places.min(initial=1), places.max(initial=0), valid_fraction)
+    if places.max(initial=0) < border:
+        raise TokenFileError(f"{prefix}: {takes_all(valid_fraction, len(places))}")
     train_writer = TokenFileWriter(train, source.ids.dtype)
     valid_writer = TokenFileWriter(valid, source.ids.dtype)
-
-    def choose(sequences):
-        content = b"".join(ids.astype("<i8").tobytes() for ids in sequences)
-        return valid_writer if place_of(content, seed) < valid_fraction else train_writer
-
-    copy_documents(source, choose)
+    copy_documents(source, lambda document: valid_writer if place(document) < border else train_writer)
     train_writer.close()
     valid_writer.close()
     return train_writer.num_tokens, valid_writer.num_tokens
@@ -192,6 +217,8 @@ def parse_arguments():
     splitting.add_argument("--valid-fraction", type=float, default=0.02, help="share of documents (default %(default)s)")
     splitting.add_argument("--seed", type=int, default=1234, help="another seed chooses others (default %(default)s)")
     arguments = parser.parse_args()
+    if arguments.command == "split":
+        check_split(parser, arguments)
     outputs = [arguments.output] if arguments.command == "merge" else [arguments.train, arguments.valid]
     inputs = arguments.inputs if arguments.command == "merge" else [arguments.input]
     if files_of(inputs) & files_of(outputs):
@@ -211,6 +238,8 @@ def main():
             counts = split(arguments.input, arguments.train, arguments.valid, arguments.valid_fraction, arguments.seed)
             for prefix, num_tokens in zip([arguments.train, arguments.valid], counts):
                 print(f"{prefix}: {num_tokens} tokens")
+            if counts[1] == 0 and arguments.valid_fraction > 0:
+                print(NOTHING_TO_VALIDATE, file=sys.stderr)
     except (TokenFileError, OSError) as error:
         sys.exit(f"error: {error}")
 

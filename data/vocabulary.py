@@ -1,8 +1,13 @@
-"""Vocabularies as tokenizer.json: byte-level BPE trained on text, or the 256 bytes alone."""
+"""Vocabularies as tokenizer.json: byte-level BPE trained on text, the 256 bytes alone, or one that is given."""
 
 import json
 
+from sources import SourceError
+
 END_OF_DOCUMENT = "<|endoftext|>"
+CONFIG = "tokenizer_config.json"
+# What models come with beside these two that says how their tokens are used.
+SIDE_FILES = ["chat_template.jinja", "special_tokens_map.json", "generation_config.json"]
 
 # Words with the space or sign before them, single digits, runs of signs, line breaks, other white space.
 PATTERN = (
@@ -53,6 +58,44 @@ def byte_vocabulary(special_tokens):
     tokenizer = byte_level_tokenizer(models.BPE(vocab={c: i for i, c in enumerate(byte_alphabet())}, merges=[]))
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special_tokens])
     return tokenizer
+
+
+def side_files(tokenizer_file):
+    """CONFIG and SIDE_FILES, as far as they lie beside a tokenizer.json."""
+    return [path for path in map(tokenizer_file.with_name, [CONFIG, *SIDE_FILES]) if path.is_file()]
+
+
+def configured_end(tokenizer_file):
+    """eos_token of the tokenizer_config.json beside a tokenizer.json, if there is one."""
+    path = tokenizer_file.with_name(CONFIG)
+    if not path.is_file():
+        return None
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SourceError(f"{path}: no JSON: {error}") from error
+    token = said.get("eos_token") if isinstance(said, dict) else None
+    name = token.get("content") if isinstance(token, dict) else token
+    return name if isinstance(name, str) else None
+
+
+def given_tokenizer(path):
+    """The tokenizer of a file, which reads documents whole whatever the file says of truncation and padding, and the id
+    that ends a document."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise SourceError(f"{path}: {error}") from error
+    configured = configured_end(path)
+    end = tokenizer.token_to_id(configured or END_OF_DOCUMENT)
+    if end is None:
+        said = f"{configured}, the eos_token of" if configured else f"{END_OF_DOCUMENT}, nor is there an eos_token in"
+        raise SourceError(f"{path}: has no token {said} the {CONFIG} beside it")
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer, end
 
 
 def write_tokenizer_config(path):

@@ -5,8 +5,8 @@
   scripts/ablate.py configs/ablations/figure3.yaml --check          # only the table of what is equal and what is not
   scripts/ablate.py configs/ablations/figure3.yaml --report-only    # a report of what there is
 
-Killed or stopped at any moment, the same command goes on; what is finished is never trained again, also where two
-suites share a variant. Exit codes: 0 done, 1 some runs failed, 2 the suite is wrong, 75 stopped by a signal.
+Killed or stopped at any moment, the same command goes on; what is finished is never trained again on the same data, also
+where two suites share a variant. Exit codes: 0 done, 1 some runs failed, 2 the suite is wrong, 75 stopped by a signal.
 """
 import argparse
 import shutil
@@ -83,8 +83,7 @@ def main() -> int:
             make_plans(suite, granule)
             print(comparison_table(suite), flush=True)
             check_comparable(suite)
-            if not arguments.report_only:
-                check_files(suite)
+            check_files(suite)
     except SuiteError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ablation_suite import Suite, Variant, short_hash
+from ablation_data import fingerprint, short_hash
+from ablation_suite import Suite, Variant
 from small_yaml import write_yaml
 
 STOPPED = 75  # granule's exit code after a checkpoint that somebody asked for
@@ -40,16 +41,19 @@ class Job:
     def trained(self) -> bool:
         return (self.directory / "checkpoints" / f"step-{self.steps:07d}" / "manifest.json").is_file()
 
-    # A file for each question, as suites that share a run may ask different ones, or mean another set by a name.
+    # A file for each question, as suites that share a run may ask different ones, or mean another set by a name, and
+    # data may be made anew.
     def evaluation_file(self, name: str, prefix: str) -> Path:
-        return self.directory / "evaluation" / f"{name}-{short_hash(prefix)}.json"
+        return self.directory / "evaluation" / f"{name}-{short_hash([prefix, fingerprint(prefix)])}.json"
 
     def evaluation(self, name: str, prefix: str) -> dict | None:
         """What `granule eval` said about a set, if it has been asked."""
         return read_json(self.evaluation_file(name, prefix))
 
     def analysis_file(self, question: list[str]) -> Path:
-        return self.directory / "analysis" / f"{short_hash(question)}.json"
+        sets = question[question.index("--data") + 1:]
+        content = [fingerprint(prefix) for _, prefix in (one.split("=", 1) for one in sets)]
+        return self.directory / "analysis" / f"{short_hash([question, content])}.json"
 
     def analysis(self, question: list[str]) -> dict | None:
         """What `granule analyze` said about the run, if it has been asked."""
@@ -94,7 +98,7 @@ def read_json(path: Path) -> dict | None:
 def replace_text(path: Path, text: str) -> None:
     """In one move, since runs of other seeds may be reading it."""
     new = path.with_suffix(f".{os.getpid()}")
-    new.write_text(text)
+    new.write_text(text, encoding="utf-8")
     new.replace(path)
 
 

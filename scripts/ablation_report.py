@@ -9,13 +9,12 @@ from pathlib import Path
 from ablation_jobs import Job
 from analysis_charts import Analyzed, disabled_chart, divergence_chart, experts_html, fewer_chart
 from ablation_statistics import Estimate, estimate, paired_difference
-from ablation_suite import MEASURES, Suite, Variant, differences
+from ablation_suite import MEASURES, TOGETHER, Suite, Variant, differences
 from chart_file import as_file
 from report import COLORS, html_page, html_table
 from report_chart import Bar, Chart, Series, banded, bar_chart, charts_html, line_chart, short
 from report_run import Run
 
-TOGETHER = "together"
 WINDOW = 0.05  # share of a run over which curves are averaged
 
 

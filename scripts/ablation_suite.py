@@ -1,14 +1,15 @@
 """A suite of ablations: a base config, named variants, seeds, a budget, and what must be equal between the variants.
 Used by ablate.py; docs/ablations.md explains the file."""
 import difflib
-import hashlib
 import json
 import math
+import re
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ablation_data import fingerprint, short_hash
 from small_yaml import YamlError, flatten, read_yaml, write_yaml
 
 MEASURES = {"total": "feed-forward parameters", "activated": "activated feed-forward parameters", "flops": "FLOPs a token"}
@@ -18,14 +19,13 @@ KINDS = {str: "text", int: "a whole number", list: "a list in brackets", dict: "
          (str, float, int): "a share such as 1%"}
 BATCH_KEYS = ["train.global_batch_size", "train.seq_length"]
 SET_BY_RUNNER = ["run_dir", "rng.seed", "train.train_iters"]
+DATA_KEYS = ["data.train", "data.valid", "data.tokenizer", "model.moe_router_hash_counts"]
+TOGETHER = "together"  # in reports: the mean over the sets
+SET_NAME = re.compile(r"\w[\w .-]*")  # that a file's name may hold and `granule analyze NAME=PREFIX` takes
 
 
 class SuiteError(Exception):
     """What the user can mend."""
-
-
-def short_hash(said) -> str:
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @dataclass
@@ -36,8 +36,13 @@ class Variant:
     plan: dict = field(default_factory=dict)
 
     def key(self) -> str:
-        """The same for the same config in any suite, so that it is trained once."""
-        return short_hash({**self.config, "ranks": self.ranks})
+        """The same for the same config and content of data in any suite, so that it is trained once."""
+        return short_hash({**self.config, "ranks": self.ranks, "content": [fingerprint(data) for data in self.data()]})
+
+    def data(self) -> list[str]:
+        """The data that the config names."""
+        said = [self.config.get(key) or [] for key in DATA_KEYS]
+        return [str(data) for value in said for data in (value if isinstance(value, list) else [value])]
 
     def measure(self, name: str) -> float:
         """Experts and dense feed-forwards together: a dense layer is one expert that is always on."""
@@ -83,6 +88,10 @@ def check_kinds(path: Path, said: dict) -> None:
     for key, kind in (("differs", list), ("evaluate", str)):
         for name, value in said.get(key, {}).items():
             expect(isinstance(value, kind), path, f"{key}.{name} = {value}: expected {KINDS[kind]}")
+    for name in said["evaluate"]:
+        expect(SET_NAME.fullmatch(name) and name != TOGETHER, path,
+               f"evaluate.{name}: a set's name is made of letters, digits, _ . - and spaces, begins with none of . - and "
+               f"space, and is not {TOGETHER}")
     for key, lowest in (("ranks", 1), ("analyze_tokens", 0)):
         expect(said.get(key, lowest) >= lowest, path, f"{key} = {said.get(key)}: must be at least {lowest}")
 
@@ -151,7 +160,7 @@ def finish(path: Path, said: dict, variants: list[Variant], tokens, seeds) -> Su
 
 
 def check_files(suite: Suite) -> None:
-    """Throws SuiteError unless every set that models are to be evaluated on is there."""
+    """Throws SuiteError unless every set that models are evaluated on is there; results are found by its content."""
     for name, prefix in suite.evaluate.items():
         for file in (f"{prefix}.idx", f"{prefix}.bin"):
             if not Path(file).is_file():
@@ -163,7 +172,7 @@ def make_plans(suite: Suite, granule: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         for variant in suite.variants:
             path = Path(directory) / "variant.yaml"
-            path.write_text(write_yaml({**variant.config, "run_dir": "none"}))
+            path.write_text(write_yaml({**variant.config, "run_dir": "none"}), encoding="utf-8")
             # A suite may run on any machine: what fits into one is not asked here.
             job = subprocess.run([granule, "plan", str(path), "--ranks", str(variant.ranks), "--memory", "1e9", "--json"],
                                  capture_output=True, text=True)

@@ -68,8 +68,11 @@ class Run:
 
     def training_seconds(self) -> float:
         """Time in steps alone: no validation, no checkpoint, nothing between two starts."""
-        total, previous = 0.0, 0
+        total, previous = 0.0, None
+        interval = self.config.get("logger", {}).get("log_interval", 1)
         for step, _, seconds in self.series("iteration-time"):
+            if previous is None:  # a run may begin with the checkpoint of another
+                previous = max(0, step - interval)
             total += (seconds or 0) * (step - previous)
             previous = step
         return total

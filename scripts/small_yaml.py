@@ -9,6 +9,7 @@ Scalar = str | int | float | bool
 
 KEY = re.compile(r"""(?:"([^"]*)"|'([^']*)'|([^\s:#"'\[\]{},&*!|>%@`-][^:#"']*?))\s*:(?:\s+|$)""")
 ESCAPE = re.compile(r"\\(?:x([0-9a-fA-F]{2})|.)")
+UNSEEN = re.compile(r"[\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # controls, line ends and half characters that JSON leaves
 
 
 class YamlError(Exception):
@@ -110,6 +111,11 @@ def flatten(mapping: dict, prefix: str = "") -> dict[str, Scalar | list]:
     return flat
 
 
+def quoted(value: Scalar | list) -> str:
+    """As JSON, which is YAML but for the pairs of escapes that it makes of one character above U+FFFF."""
+    return UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(value, ensure_ascii=False))
+
+
 def write_yaml(flat: dict[str, Scalar | list]) -> str:
     """A config of sections from flat keys."""
     lines, open_sections = [], []
@@ -119,5 +125,5 @@ def write_yaml(flat: dict[str, Scalar | list]) -> str:
             if sections[:depth + 1] != open_sections[:depth + 1]:
                 lines.append(f"{'  ' * depth}{section}:")
         open_sections = sections
-        lines.append(f"{'  ' * len(sections)}{name}: {json.dumps(value)}")
+        lines.append(f"{'  ' * len(sections)}{name}: {quoted(value)}")
     return "\n".join(lines) + "\n"

@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,10 @@ def run(*arguments):
 
 def corpus(directory):
     return json.loads((directory / "corpus.json").read_text())
+
+
+def names_in(directory):
+    return sorted(path.name for path in directory.iterdir())
 
 
 def texts_of(directory, name):
@@ -140,7 +146,7 @@ def test_something_is_always_left_to_train_on(tmp_path, capsys):
     (tmp_path / "0.txt").write_text("another text\n")
     with pytest.raises(SystemExit, match="--valid-fraction 0.9999999 takes all 3 documents"):
         run("--output", tmp_path / "none", *texts, "--valid-fraction", 0.9999999)
-    assert not list((tmp_path / "none").iterdir())
+    assert names_in(tmp_path / "none") == [".lock"]
 
 
 def test_compressed_files_are_read_like_plain_ones(tmp_path):
@@ -211,7 +217,7 @@ def test_errors_name_the_place(tmp_path):
     (tmp_path / "empty.txt").write_text(" \n")
     with pytest.raises(SystemExit, match="hold no text"):
         run("--output", tmp_path / "out", "--text", tmp_path / "empty.txt", "--bytes")
-    assert not list((tmp_path / "out").iterdir()), "nothing unfinished is left behind"
+    assert names_in(tmp_path / "out") == [".lock"], "nothing unfinished is left behind"
 
 
 def test_binary_and_hidden_files_are_left_out(tmp_path):
@@ -245,6 +251,24 @@ def test_output_inside_the_text_is_no_text(tmp_path, capsys, output):
         run("--output", tmp_path / output, "--text", tmp_path, "--bytes")
         assert corpus(tmp_path / output)["documents"] == 1
     assert "is there already" in capsys.readouterr().err
+
+
+def test_directories_behind_links_are_read_once(tmp_path):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for directory in (root / "b", elsewhere / "deep"):
+        directory.mkdir(parents=True)
+        (directory / "x.txt").write_text("text\n")
+    (root / "c").symlink_to(elsewhere)
+    (root / "d").symlink_to(root / "b")
+    (root / "a").symlink_to(elsewhere)
+    (root / "b" / "up").symlink_to(root)
+    (elsewhere / "deep" / "back").symlink_to(elsewhere)
+    (root / "gone").symlink_to(tmp_path / "nowhere")
+    found = sources.TextSource([root]).files
+    assert [str(path.relative_to(root)) for path in found] == ["a/deep/x.txt", "b/x.txt"]
+    (tmp_path / "link").symlink_to(elsewhere)
+    assert sources.JsonlSource([tmp_path / "link"], "text").files == [tmp_path / "link" / "deep" / "x.txt"]
+    assert sources.files_below(root, follow_links=False) == [root / "b" / "x.txt"]
 
 
 def test_long_texts_are_cut_at_blank_lines_without_loss():
@@ -317,6 +341,53 @@ def test_debian_packages_give_their_texts(tmp_path, monkeypatch):
         run("--output", tmp_path / "none", "--debian", "other-text", "--bytes")
 
 
+@pytest.fixture
+def slow(tmp_path, monkeypatch):
+    """Begins a preparation that stays where it fetches packages until the file `go` is there."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "apt-get").write_text(f"#!/bin/sh\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.05; done\nexit 1\n")
+    (tools / "apt-get").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+
+    def begin(output):
+        job = subprocess.Popen([sys.executable, DATA / "prepare.py", "--output", output, "--debian", "x", "--bytes"],
+                               stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not (output / f".unfinished-{job.pid}").exists():
+            assert job.poll() is None and time.monotonic() < deadline
+            time.sleep(0.02)
+        return job
+
+    yield begin
+    (tmp_path / "go").touch()
+
+
+def test_one_preparation_at_a_time(tmp_path, books, slow):
+    out = tmp_path / "out"
+    job = slow(out)
+    try:
+        with pytest.raises(SystemExit, match=f"error: {out}: another preparation is at work here"):
+            run("--output", out, "--text", books, "--bytes")
+        assert (out / f".unfinished-{job.pid}").exists()
+    finally:
+        job.kill()
+        job.wait()
+
+
+@pytest.mark.parametrize("how, code, left", [(signal.SIGTERM, 143, False), (signal.SIGKILL, -9, True)])
+def test_what_an_ended_preparation_leaves_is_removed(tmp_path, books, slow, how, code, left):
+    out = tmp_path / "out"
+    job = slow(out)
+    job.send_signal(how)
+    assert job.wait(timeout=60) == code
+    assert (out / f".unfinished-{job.pid}").exists() == left
+    # In a container the next one may well have the same number.
+    (out / f".unfinished-{os.getpid()}").mkdir()
+    run("--output", out, "--text", books, "--bytes")
+    assert names_in(out) == sorted([".lock", "corpus.json", *prepare.FILES])
+
+
 GOLDEN_IDX = bytes.fromhex(
     "4d4d494449445800000100000000000000080300000000000000"
     "0300000000000000"
@@ -386,6 +457,34 @@ def test_splitting_deals_out_every_document_once(tmp_path):
     assert refused.returncode == 2 and "cannot be written over" in refused.stderr
 
 
+def split(directory, documents, *arguments):
+    write_documents(directory / "all", documents)
+    return subprocess.run([sys.executable, DATA / "token_file.py", "split", "all", "t", "v", *arguments], cwd=directory,
+                          capture_output=True, text=True)
+
+
+def test_splitting_few_documents_still_validates_on_one(tmp_path):
+    documents = [[1, 2], [], [3]]
+    assert split(tmp_path, documents, "--valid-fraction", "1e-9").stderr == ""
+    train, valid = documents_of(tmp_path / "t"), documents_of(tmp_path / "v")
+    assert sorted(train + valid) == sorted(documents)
+    assert any(train) and any(valid)
+
+
+def test_splitting_what_cannot_be_split_says_so(tmp_path):
+    equal = split(tmp_path, [[1], [1], []])
+    assert equal.returncode == 0 and "no two documents differ" in equal.stderr
+    assert [1] in documents_of(tmp_path / "t") and not any(documents_of(tmp_path / "v"))
+    assert split(tmp_path, [[1], [1]], "--valid-fraction", "0").stderr == ""
+    (tmp_path / "t.bin").unlink()
+    whole = split(tmp_path, [[1], [2]], "--valid-fraction", "0.9999999")
+    assert whole.returncode == 1 and "takes all 2 documents" in whole.stderr
+    assert not (tmp_path / "t.bin").exists()
+    for arguments in (["--valid-fraction", "1"], ["--valid-fraction", "nan"], ["--seed", "-1"]):
+        refused = split(tmp_path, [[1], [2]], *arguments)
+        assert refused.returncode == 2 and arguments[0] in refused.stderr
+
+
 def test_splitting_refuses_outputs_that_are_one_file_or_the_input(tmp_path):
     write_documents(tmp_path / "all", [[1, 2], [3]])
     (tmp_path / "link.bin").symlink_to(tmp_path / "all.bin")
@@ -415,7 +514,60 @@ def test_a_given_tokenizer_is_used_as_it_is(tmp_path, books):
         run("--output", tmp_path / "third", "--text", books, "--tokenizer", tmp_path / "bad.json")
 
 
+def make_tokenizer(directory, *special_tokens):
+    directory.mkdir()
+    path = directory / "tokenizer.json"
+    vocabulary.byte_vocabulary(list(special_tokens)).save(str(path))
+    return path
+
+
+@pytest.mark.parametrize("eos", ["</s>", {"__type": "AddedToken", "content": "</s>", "lstrip": False}])
+def test_a_given_tokenizer_ends_documents_as_its_config_says(tmp_path, books, eos):
+    tokenizer = make_tokenizer(tmp_path / "model", vocabulary.END_OF_DOCUMENT, "</s>")
+    for name in vocabulary.SIDE_FILES:
+        (tokenizer.parent / name).write_text(f"that of the model: {name}")
+    (tokenizer.parent / vocabulary.CONFIG).write_text(json.dumps({"eos_token": eos, "model_max_length": 7}))
+    out = tmp_path / "out"
+    run("--output", out, "--text", books, "--tokenizer", tokenizer)
+    assert corpus(out)["end_of_document"] == 257
+    assert all(ids[-1] == 257 for (ids,) in token_file.TokenFile.open(str(out / "train")).documents())
+    for name in ["tokenizer.json", vocabulary.CONFIG, *vocabulary.SIDE_FILES]:
+        assert (out / name).read_bytes() == (tokenizer.parent / name).read_bytes(), name
+
+    before = (out / "train.bin").stat().st_mtime_ns
+    run("--output", out, "--text", books, "--tokenizer", tokenizer)
+    assert (out / "train.bin").stat().st_mtime_ns == before
+    (tokenizer.parent / vocabulary.CONFIG).unlink()
+    run("--output", out, "--text", books, "--tokenizer", tokenizer)
+    assert corpus(out)["end_of_document"] == 256
+    assert json.loads((out / vocabulary.CONFIG).read_text())["eos_token"] == vocabulary.END_OF_DOCUMENT
+    run("--output", out, "--text", books, "--bytes")
+    assert names_in(out) == sorted([".lock", "corpus.json", *prepare.FILES]), "the model's other files went with it"
+
+
+@pytest.mark.parametrize("config, problem", [
+    (None, "has no token <|endoftext|>, nor is there an eos_token in the tokenizer_config.json beside it"),
+    ('{"eos_token": null}', "has no token <|endoftext|>, nor is there an eos_token in the tokenizer_config.json beside it"),
+    ('{"eos_token": "</t>"}', "has no token </t>, the eos_token of the tokenizer_config.json beside it"),
+    ("{", "tokenizer_config.json: no JSON"),
+])
+def test_a_given_tokenizer_without_an_end_is_refused(tmp_path, books, config, problem):
+    tokenizer = make_tokenizer(tmp_path / "model", "</s>")
+    if config:
+        (tokenizer.parent / vocabulary.CONFIG).write_text(config)
+    with pytest.raises(SystemExit) as error:
+        run("--output", tmp_path / "out", "--text", books, "--tokenizer", tokenizer)
+    assert problem in str(error.value)
+
+
 @pytest.mark.parametrize("arguments, problem", [
+    (["--tokenizer", "x", "--special-tokens", "<|user|>"], "--special-tokens are for a new vocabulary"),
+    (["--special-tokens", "<|user|>", ""], "--special-tokens must be of two characters or more"),
+    (["--special-tokens", "a"], "--special-tokens must be of two characters or more"),
+    (["--sample-mb", "0"], "--sample-mb must be a number above 0"),
+    (["--sample-mb", "-1"], "--sample-mb must be a number above 0"),
+    (["--sample-mb", "nan"], "--sample-mb must be a number above 0"),
+    (["--sample-mb", "inf"], "--sample-mb must be a number above 0"),
     (["--vocab-size", "100"], "at least 257"),
     (["--valid-fraction", "1"], "below 1"),
     (["--seed", "-1"], "--seed"),

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
+import ablation_data  # noqa: E402
 import ablation_jobs  # noqa: E402
 import ablation_report  # noqa: E402
 import ablation_statistics  # noqa: E402
@@ -268,6 +269,78 @@ def test_suites_that_mean_different_files_by_one_name_each_get_their_own(data, t
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_data_made_anew_are_trained_evaluated_and_analyzed_anew(data, tmp_path):
+    corpus = shutil.copytree(data, tmp_path / "corpus")
+    suite = write_suite(tmp_path, corpus, SAME_BY_OTHER_NAME.replace("own: {data}/train", "own: {data}/valid")
+                        + "analyze: [another name]\nanalyze_tokens: 256\n")
+    base = suite.parent / "base.yaml"
+    arguments = (suite, "--tokens", 128, "--runs", tmp_path / "runs")
+    base.write_text(base.read_text().replace(f"{corpus}/train", f"{data}/train"))
+    ablate(*arguments)
+    run, = run_directories(tmp_path / "runs")
+    answers = {*run.glob("evaluation/*"), *run.glob("analysis/*")}
+    assert "1 runs, 1 of them finished before" in ablate(*arguments).stdout
+
+    for suffix in ("bin", "idx"):
+        shutil.copy(corpus / f"train.{suffix}", corpus / f"valid.{suffix}")
+    assert "1 runs, 0 of them finished before" in ablate(*arguments).stdout
+    assert run_directories(tmp_path / "runs") == [run], "it reads what it is trained on as before"
+    assert {path.parent.name for path in {*run.glob("evaluation/*"), *run.glob("analysis/*")} - answers} == \
+        {"evaluation", "analysis"}
+
+    base.write_text(base.read_text().replace(f"{data}/train", f"{corpus}/train"))
+    ablate(*arguments)
+    before = run_directories(tmp_path / "runs")
+    vocabulary = corpus / "tokenizer.json"
+    vocabulary.write_text(vocabulary.read_text() + "\n")
+    assert "1 runs, 0 of them finished before" in ablate(*arguments).stdout
+    assert len(run_directories(tmp_path / "runs")) == len(before) + 1
+
+
+def test_a_report_of_data_that_are_gone_is_refused(finished, data, tmp_path):
+    corpus = shutil.copytree(data, tmp_path / "corpus")
+    suite = write_suite(tmp_path, corpus)
+    (corpus / "valid.bin").unlink()
+    job = ablate(suite, "--runs", finished[1], "--report-only", code=2)
+    assert f"evaluate.new = {corpus}/valid: there is no file {corpus}/valid.bin" in job.stderr
+
+
+@pytest.mark.parametrize("name, size, place", [("x.idx", 100, 99), ("x.bin", 3 << 20, 2 << 20), ("x.bin", 1 << 30, 0),
+                                               ("x.bin", 1 << 30, 1 << 29), ("x.bin", (1 << 30) + 5, (1 << 30) + 4),
+                                               ("tokenizer.json", 10, 5), ("x", 100, 50)])
+def test_a_fingerprint_changes_with_a_byte_of_any_file(tmp_path, name, size, place):
+    def fingerprint() -> str:
+        ablation_data.fingerprint.cache_clear()
+        return ablation_data.fingerprint(str(tmp_path / "x"))
+
+    found = [fingerprint()]
+    with open(tmp_path / name, "wb") as file:
+        file.truncate(size)
+    found.append(fingerprint())
+    with open(tmp_path / name, "r+b") as file:
+        file.seek(place)
+        file.write(b"!")
+    found.append(fingerprint())
+    assert len(set(found)) == 3
+    (tmp_path / name).touch()
+    assert fingerprint() == found[-1]
+
+
+def test_all_data_of_a_config_are_in_its_key(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def key() -> str:
+        ablation_data.fingerprint.cache_clear()
+        return ablation_suite.Variant("x", {"data.train": ["chats.jsonl"], "data.valid": ["valid"], "data.tokenizer": "words",
+                                            "model.moe_router_hash_counts": "counts"}, ranks=1).key()
+
+    keys = {key()}
+    for number, name in enumerate(("chats.jsonl", "valid.bin", "words", "counts"), 2):
+        (tmp_path / name).write_text("made")
+        keys.add(key())
+        assert len(keys) == number, name
+
+
 def test_more_variants_than_colours_all_appear(data, tmp_path):
     names = [f"v{number}" for number in range(1, 11)]
     variants = "".join(f"  {name}:\n    model.moe_aux_loss_coeff: 0.0{name[1:]}\n" for name in names)
@@ -376,6 +449,10 @@ def test_run_that_fails_is_reported_and_the_others_go_on(data, tmp_path, ranks):
     ("  new: {data}/valid", "  new: {data}/vali", ["evaluate.new = ", "there is no file", "/vali.idx"]),
     ("  plain:", "  plain:\n    train.global_batch_size: big", ["variant plain: train.global_batch_size = big"]),
     ("title: two", "title: \udcff", ["suite.yaml: no UTF-8 text"]),
+    ("  new: {data}/valid", "  together: {data}/valid", ["suite.yaml: evaluate.together: a set's name", "is not together"]),
+    ("  new: {data}/valid", "  new/er: {data}/valid", ["suite.yaml: evaluate.new/er: a set's name is made of letters"]),
+    ("  new: {data}/valid", "  a=b: {data}/valid", ["suite.yaml: evaluate.a=b: a set's name is made of letters"]),
+    ("  new: {data}/valid", '  "-x": {data}/valid', ["suite.yaml: evaluate.-x: a set's name", "begins with none of"]),
 ])
 def test_bad_suite_is_refused_before_anything_runs(data, tmp_path, old, new, expected):
     assert old in SUITE

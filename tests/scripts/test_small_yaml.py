@@ -41,3 +41,14 @@ def test_yaml_written_is_read_back(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(small_yaml.write_yaml(flat))
     assert small_yaml.flatten(small_yaml.read_yaml(path)) == flat
+
+
+def test_characters_are_written_as_they_are_but_for_controls_and_line_ends(tmp_path):
+    flat = {"run_dir": "naïve 日本語 😀 \0\n\x1b\x7f\x85\u2028"}
+    text = small_yaml.write_yaml(flat)
+    assert text == 'run_dir: "naïve 日本語 😀 \\u0000\\n\\u001b\\u007f\\u0085\\u2028"\n'
+    path = tmp_path / "x.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert small_yaml.read_yaml(path) == flat
+    # Half of a pair is refused by the program, not by the encoding of the file.
+    assert small_yaml.write_yaml({"run_dir": "\ud83d"}) == 'run_dir: "\\ud83d"\n'
