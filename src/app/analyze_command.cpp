@@ -45,6 +45,7 @@ int analyze(World& world, const AnalyzeArguments& arguments) {
   const auto trained = load_trained_model(world, arguments.model, arguments.overrides);
   const auto sets = named_sets(arguments.data.empty() ? trained.config.data.valid : arguments.data);
   if (sets.empty()) throw ConfigError("--data", "", "is needed: the run has no validation files of its own");
+  for (const auto& set : sets) trained.check_vocabulary({set.prefix});
   const auto analysis = analyze_experts(trained, sets, arguments.options);
   if (world.rank() == 0) {
     std::cout << (arguments.json ? analysis_as_json(trained, analysis) : analysis_as_text(trained, analysis));

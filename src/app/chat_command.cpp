@@ -4,7 +4,9 @@
 
 #include "app/commands.h"
 #include "app/sampling_options.h"
+#include "base/log.h"
 #include "train/chat_loop.h"
+#include "train/text_ends.h"
 #include "train/trained_model.h"
 
 namespace granule {
@@ -26,6 +28,8 @@ int chat_command(World& world, ChatArguments arguments) {
   if (arguments.dialogue.max_length == 0) arguments.dialogue.max_length = trained.config.train.seq_length;
   Tokenizer tokenizer(trained.checked_tokenizer());
   const ChatTemplate chat_template(chat, tokenizer);
+  log_info("chat template: " + chat.chat_template);
+  arguments.dialogue.stop_ids = text_ends_of(trained.checkpoint, tokenizer, &chat_template).end;
   Dialogue dialogue(*trained.model, world.all(), tokenizer, chat_template, arguments.dialogue);
   const bool typed = isatty(STDIN_FILENO) != 0;
   ChatTerminal terminal{std::cin, std::cout, typed && isatty(STDOUT_FILENO) != 0, typed ? STDIN_FILENO : -1};

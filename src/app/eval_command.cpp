@@ -8,6 +8,7 @@
 #include "app/sampling_options.h"
 #include "base/file.h"
 #include "data/open_sources.h"
+#include "data/utf8.h"
 #include "train/evaluate.h"
 #include "train/evaluation_task.h"
 #include "train/trained_model.h"
@@ -41,10 +42,17 @@ void print_report(const nlohmann::ordered_json& report, bool as_json) {
   }
 }
 
+// Names of files need not be UTF-8, JSON must.
+std::vector<std::string> readable(std::vector<std::string> paths) {
+  for (auto& path : paths) path = replace_invalid_utf8(path);
+  return paths;
+}
+
 void evaluate_loss(World& world, const TrainedModel& trained, const EvalArguments& arguments) {
   const auto& config = trained.config;
   auto data = trained.data();
   if (!arguments.data.empty()) data.valid = arguments.data;
+  trained.check_vocabulary(data.valid);
   Loader loader(open_validation_source(data, config.train.seq_length, config.model.vocab_size),
                 arguments.batch_size * trained.mesh->replica().size());
   const auto bytes_V = bytes_of_tokens(world, trained.tokenizer, /*named=*/!config.data.tokenizer.empty(),
@@ -53,7 +61,7 @@ void evaluate_loss(World& world, const TrainedModel& trained, const EvalArgument
   if (world.rank() != 0) return;
 
   nlohmann::ordered_json report{{"checkpoint", trained.checkpoint},
-                                {"data", data.valid},
+                                {"data", readable(data.valid)},
                                 {"tokens", result.num_tokens},
                                 {"loss", result.loss},
                                 {"perplexity", result.perplexity}};
@@ -70,11 +78,14 @@ void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arg
                           tokenizer,
                           {.max_length = max_length, .batch_size = arguments.batch_size},
                           arguments.max_tokens,
+                          trained.stop_ids(tokenizer),
                           arguments.stops};
   for (const auto& path : arguments.data) {
     const auto result = run_task(arguments.task, examinee, path);
     if (world.rank() != 0) continue;
-    nlohmann::ordered_json report{{"checkpoint", trained.checkpoint}, {"task", arguments.task}, {"data", path}};
+    nlohmann::ordered_json report{{"checkpoint", trained.checkpoint},
+                                  {"task", arguments.task},
+                                  {"data", replace_invalid_utf8(path)}};
     report.update(result.metrics);
     print_report(report, arguments.json);
     std::string lines;

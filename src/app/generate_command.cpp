@@ -5,7 +5,6 @@
 #include "app/commands.h"
 #include "app/option_checks.h"
 #include "app/sampling_options.h"
-#include "data/chat_template.h"
 #include "data/task_examples.h"
 #include "data/text_stream.h"
 #include "data/tokenizer.h"
@@ -45,12 +44,6 @@ std::vector<int64_t> prompt_ids(const TrainedModel& trained, Tokenizer& tokenize
   return ids;
 }
 
-// What has learned from conversations ends its answers as they do.
-std::vector<int64_t> stop_ids_of(const TrainedModel& trained, Tokenizer& tokenizer) {
-  const auto& data = trained.config.data;
-  return data.trains_on_chats() ? ChatTemplate(data.chat, tokenizer).stop_ids() : tokenizer.stop_ids();
-}
-
 void generate_one(World& world, const TrainedModel& trained, Tokenizer& tokenizer,
                   const GenerateArguments& arguments, const std::string& prompt) {
   TextStream text(tokenizer);
@@ -61,7 +54,7 @@ void generate_one(World& world, const TrainedModel& trained, Tokenizer& tokenize
   const auto ids = prompt_ids(trained, tokenizer, prompt);
   TextGenerator generator(*trained.model, world.all(),
                           static_cast<int64_t>(ids.size()) + arguments.sampling.max_tokens);
-  generator.generate(ids, arguments.sampling, stop_ids_of(trained, tokenizer), [&](int64_t id) {
+  generator.generate(ids, arguments.sampling, trained.stop_ids(tokenizer), [&](int64_t id) {
     show(text.push(id));
     return true;
   });
@@ -76,7 +69,7 @@ void generate_batch(World& world, const TrainedModel& trained, Tokenizer& tokeni
   const auto answers = generate_all(*trained.model, trained.mesh->replica(), ids,
                                     {.sampling = arguments.sampling,
                                      .batch_size = arguments.batch_size,
-                                     .stop_ids = stop_ids_of(trained, tokenizer),
+                                     .stop_ids = trained.stop_ids(tokenizer),
                                      .goes_on = {}});
   if (world.rank() != 0) return;
   for (size_t i = 0; i < prompts.size(); ++i) {

@@ -62,7 +62,7 @@ void HangWatchdog::watch() {
     const auto id = oldest ? oldest->id : -1;
     num_ticks = id == watched_id ? num_ticks + 1 : 0;
     watched_id = id;
-    if (!oldest || num_ticks < kTicksPerTimeout) continue;
+    if (!oldest || num_ticks < kTicksPerTimeout * patience_) continue;
     on_hang_(hang_text(*oldest, log_->finished()));
     return;
   }

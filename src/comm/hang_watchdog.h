@@ -2,6 +2,7 @@
 // A thread that notices when a collective waits too long: a rank died without a word, was stopped, or the
 // ranks are in different collectives. A blocked rank cannot say so itself.
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -22,6 +23,8 @@ class HangWatchdog {
   HangWatchdog(std::shared_ptr<CollectiveLog> log, std::chrono::milliseconds timeout,
                std::function<void(const std::string&)> on_hang);
   ~HangWatchdog();
+  /// Ten times the timeout from here on: for work that takes ranks very different times, as writing files.
+  void set_patient(bool patient) { patience_ = patient ? 10 : 1; }
   HangWatchdog(const HangWatchdog&) = delete;
   HangWatchdog& operator=(const HangWatchdog&) = delete;
 
@@ -31,6 +34,7 @@ class HangWatchdog {
   const std::shared_ptr<CollectiveLog> log_;
   const std::chrono::milliseconds timeout_;
   const std::function<void(const std::string&)> on_hang_;
+  std::atomic<int> patience_ = 1;
   std::mutex mutex_;
   std::condition_variable stop_requested_;
   bool stop_ = false;

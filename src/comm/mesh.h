@@ -20,16 +20,16 @@ struct ParallelConfig {
   int64_t timeout_seconds = 600;
 
   void visit(auto&& field) {
-    field("expert", expert, {.min = 1}, "ranks over which the experts of a layer are split");
-    field("data", data, {.min = 0},
+    field("expert", expert, {.min = 1, .max = 1 << 20}, "ranks over which the experts of a layer are split");
+    field("data", data, {.min = 0, .max = 1 << 20},
           "ranks that hold the same experts and read other data; 0: all that are left");
     field("pipeline", pipeline, {.min = 1, .max = 1}, "pipeline stages");
     field("backend", backend, {.choices = {"auto", "mpi", "staged", "nccl"}},
           "what carries tensors between ranks: mpi (host memory), nccl (a GPU for each rank), staged (GPU "
           "memory "
           "through the host, ranks may share a GPU); auto: mpi on the CPU, else nccl where it can");
-    field("timeout_seconds", timeout_seconds, {.min = 1},
-          "a collective that waits longer than this ends the job with exit code 18 and its name");
+    field("timeout_seconds", timeout_seconds, {.min = 1, .max = 1 << 30},
+          "a collective of training that waits longer than this ends the job with exit code 18 and its name");
   }
 
   /// Throws ConfigError unless pipeline x data x expert can be `num_ranks`; says which product must divide

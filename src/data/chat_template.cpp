@@ -152,7 +152,9 @@ ChatTemplate::Parts ChatTemplate::parse(const std::string& name, const std::stri
   Parts parts;
   std::string text;
   const auto end_text = [&] {
-    if (!text.empty()) parts.push_back({Part::Kind::kText, text, {}});
+    if (text.empty()) return;
+    check_text(key, text);
+    parts.push_back({Part::Kind::kText, text, {}});
     text.clear();
   };
   for (size_t i = 0; i < pattern.size(); ++i) {
@@ -175,6 +177,16 @@ ChatTemplate::Parts ChatTemplate::parse(const std::string& name, const std::stri
   end_text();
   if (!pattern.empty()) check_places(key, pattern, parts, name != "begin", name == "user_with_input");
   return parts;
+}
+
+// Patterns copied from elsewhere spell tokens out.
+void ChatTemplate::check_text(const std::string& key, const std::string& text) const {
+  for (const auto& name : tokenizer_.added_names()) {
+    if (text.find(name) == std::string::npos || !tokenizer_.is_special(*tokenizer_.find_added(name)))
+      continue;
+    throw ConfigError(key, text, "spells out the special token ", name,
+                      ", which would be read as letters; write {", name, "}");
+  }
 }
 
 void ChatTemplate::check_places(const std::string& key, const std::string& pattern, const Parts& parts,

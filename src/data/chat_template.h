@@ -38,6 +38,8 @@ class ChatTemplate {
   const std::string& answer_lead() const { return answer_lead_; }
   /// The tokens that end an answer.
   const std::vector<int64_t>& stop_ids() const { return stop_ids_; }
+  /// The same as a chat template of transformers, whose messages have no separate input.
+  std::string jinja() const;
 
  private:
   struct Part {
@@ -49,7 +51,9 @@ class ChatTemplate {
   using Parts = std::vector<Part>;
   class Writer;
 
+  std::string jinja_of(const Parts& parts) const;
   Parts parse(const std::string& name, const std::string& pattern) const;
+  void check_text(const std::string& key, const std::string& text) const;
   static void check_places(const std::string& key, const std::string& pattern, const Parts& parts,
                            int64_t num_contents, int64_t num_inputs);
   /// What {name} in braces stands for.

@@ -9,6 +9,8 @@ namespace granule {
 
 namespace {
 
+using Json = nlohmann::json;
+
 const std::vector<ConversationKeys>& usual_shapes() {
   static const std::vector<ConversationKeys> kShapes = {
       {.messages = "messages", .system = "system"},
@@ -29,9 +31,33 @@ Role read_role(const JsonField& field) {
   field.refuse(join_text("is \"", name, "\", expected system, user (human) or assistant (gpt)"));
 }
 
+bool is_empty(const Json& value) {
+  return value.empty();
+}
+bool is_one(const Json& value) {
+  return value == 1;
+}
+bool is_true(const Json& value) {
+  return value == true;
+}
+
+void refuse_unless(bool (*changes_nothing)(const Json&), const JsonField& object, const char* key) {
+  const auto field = object.find(key);
+  if (field && !changes_nothing(field->value())) field->refuse("is not supported; leave it out");
+}
+
+// What a message or a line may say of what is to be learned, and nobody here would follow.
+void refuse_unsupported(const JsonField& object) {
+  refuse_unless(is_empty, object, "tool_calls");
+  refuse_unless(is_empty, object, "function_call");
+  refuse_unless(is_one, object, "weight");
+  refuse_unless(is_true, object, "train");
+}
+
 Conversation read_messages(const JsonField& messages) {
   Conversation turns;
   for (const auto& message : messages.items()) {
+    refuse_unsupported(message);
     const bool by_from = !message.find("role") && message.find("from");
     const auto role = message[by_from ? "from" : "role"];
     turns.push_back({read_role(role), message[by_from ? "value" : "content"].text()});
@@ -47,6 +73,7 @@ std::string optional_text(const JsonField& line, const std::string& key) {
 }
 
 Conversation read_pair(const JsonField& line, const ConversationKeys& keys) {
+  refuse_unless(is_empty, line, "history");
   return {{Role::kUser, line[keys.prompt].text(), optional_text(line, keys.input)},
           {Role::kAssistant, line[keys.completion].text()}};
 }
@@ -84,6 +111,7 @@ void ConversationKeys::check() const {
 
 Conversation read_conversation(const JsonField& line, const ConversationKeys& keys) {
   const auto& shape = keys.messages.empty() && keys.prompt.empty() ? shape_of(line) : keys;
+  refuse_unsupported(line);
   auto turns = shape.messages.empty() ? read_pair(line, shape) : read_messages(line[shape.messages]);
   const auto system = optional_text(line, shape.system);
   if (system.empty()) return turns;

@@ -40,10 +40,10 @@ double read_rotary(const JsonField& config, const ConfigDefaults& defaults) {
     refuse_unless_text(*rope, "rope_type", {"default"});
     refuse_unless_text(*rope, "type", {"default"});
   }
-  const auto rope = config.find("rope_parameters");
+  const auto rope = config.find(config.find("rope_parameters") ? "rope_parameters" : "rope_scaling");
   const bool inside = rope && rope->find("partial_rotary_factor");
   refuse_partial_rotation(inside ? *rope : config, defaults.partial_rotary_factor);
-  if (rope) return (*rope)["rope_theta"].number(1, kMaxNumber);
+  if (rope && rope->find("rope_theta")) return (*rope)["rope_theta"].number(1, kMaxNumber);
   return config.find("rope_theta") ? config["rope_theta"].number(1, kMaxNumber) : defaults.rope_theta;
 }
 
@@ -144,6 +144,11 @@ void refuse_norm_of_one(const JsonField& config, const ModelConfig& model) {
     (field ? *field : config["num_experts_per_tok"])
         .refuse("gives the one expert of a token weight 1; Granule keeps its score as the weight");
   }
+}
+
+double router_aux_loss_coefficient(const ModelConfig& config) {
+  const auto layers = static_cast<double>(config.num_routed_layers());
+  return config.balance.moe_aux_loss_coeff * layers / static_cast<double>(config.router.num_experts_per_tok);
 }
 
 std::string odd_head_reason(const ModelConfig& config) {

@@ -37,6 +37,10 @@ void refuse_norm_of_one(const JsonField& config, const ModelConfig& model);
 /// A flag in our own config.json: the shared experts that the architecture must have are zeros and none.
 inline constexpr char kZeroSharedExperts[] = "granule_zero_shared_experts";
 
+/// Of transformers' balance loss, which is K where all is even, whatever the number of layers; ours is 1 in
+/// each.
+double router_aux_loss_coefficient(const ModelConfig& config);
+
 // Reasons against an architecture, each empty if it does not hold.
 
 /// Attention whose heads are not hidden_size / num_attention_heads wide.

@@ -59,8 +59,4 @@ class HuggingFaceDirectory : public ParameterSource {
   std::map<std::string, Parameter> parameters_;
 };
 
-/// Throws ConfigError for the first setting that decides what a model computes, but does not show in its
-/// shapes, and that a run's `config` has otherwise than the directory.
-void check_same_model(const ModelConfig& config, const HuggingFaceDirectory& directory);
-
 }  // namespace granule

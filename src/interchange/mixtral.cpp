@@ -36,7 +36,7 @@ void write_config(const ModelConfig& config, nlohmann::ordered_json& json) {
   json["num_experts_per_tok"] = config.router.num_experts_per_tok;
   json["sliding_window"] = nullptr;
   json["output_router_logits"] = false;
-  json["router_aux_loss_coef"] = config.balance.moe_aux_loss_coeff;
+  json["router_aux_loss_coef"] = router_aux_loss_coefficient(config);
 }
 
 std::vector<StoredTensor> store(const ModelConfig& config) {

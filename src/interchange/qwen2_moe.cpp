@@ -64,7 +64,7 @@ void write_config(const ModelConfig& config, nlohmann::ordered_json& json) {
   json["qkv_bias"] = true;
   json["use_sliding_window"] = false;
   json["output_router_logits"] = false;
-  json["router_aux_loss_coef"] = config.balance.moe_aux_loss_coeff;
+  json["router_aux_loss_coef"] = router_aux_loss_coefficient(config);
   if (config.n_shared_experts == 0) json[kZeroSharedExperts] = true;
 }
 

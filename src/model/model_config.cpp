@@ -59,4 +59,31 @@ std::vector<int64_t> ModelConfig::routed_layers() const {
   return layers;
 }
 
+void check_same_model(const ModelConfig& config, const ModelConfig& other, const std::string& place) {
+  const auto compare = [&](const char* key, const auto& ours, const auto& theirs) {
+    if (ours == theirs) return;
+    throw ConfigError(key, ours, "differs from ", place, ", which makes it ", theirs);
+  };
+  compare("model.hidden_size", config.hidden_size, other.hidden_size);
+  compare("model.num_attention_heads", config.num_attention_heads, other.num_attention_heads);
+  compare("model.num_key_value_heads", config.num_key_value_heads_used(), other.num_key_value_heads_used());
+  compare("model.head_dim", config.head_dim_used(), other.head_dim_used());
+  compare("model.rope_theta", config.rope_theta, other.rope_theta);
+  compare("model.rms_norm_eps", config.rms_norm_eps, other.rms_norm_eps);
+  compare("model.tie_word_embeddings", config.tie_word_embeddings, other.tie_word_embeddings);
+  if (other.num_routed_layers() == 0) return;
+  const auto& router = config.router;
+  const auto& other_router = other.router;
+  compare("model.moe_router_type", router.moe_router_type, other_router.moe_router_type);
+  compare("model.num_experts_per_tok", router.num_experts_per_tok, other_router.num_experts_per_tok);
+  compare("model.scoring_func", router.scoring_func, other_router.scoring_func);
+  compare("model.norm_topk_prob", router.norm_topk_prob, other_router.norm_topk_prob);
+  compare("model.routed_scaling_factor", router.routed_scaling_factor, other_router.routed_scaling_factor);
+  compare("model.n_group", router.n_group, other_router.n_group);
+  compare("model.topk_group", router.topk_group, other_router.topk_group);
+  compare("model.moe_router_enable_expert_bias", router.moe_router_enable_expert_bias,
+          other_router.moe_router_enable_expert_bias);
+  if (router.is_grouped()) compare("model.topk_method", router.topk_method, other_router.topk_method);
+}
+
 }  // namespace granule

@@ -67,4 +67,9 @@ struct ModelConfig {
   int64_t num_routed_layers() const { return static_cast<int64_t>(routed_layers().size()); }
 };
 
+/// Throws ConfigError naming a setting that makes `config` compute something else from the same parameters than
+/// `other`, which the file `place` says. Shapes are left to the loading of parameters; what may change on purpose,
+/// balance losses and capacity, is not compared.
+void check_same_model(const ModelConfig& config, const ModelConfig& other, const std::string& place);
+
 }  // namespace granule

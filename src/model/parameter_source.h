@@ -28,4 +28,8 @@ class ParameterSource {
 void check_parameter(const ParameterSource& source, const std::string& name,
                      const std::vector<int64_t>& shape);
 
+/// Tells models apart: names, shapes and the first values of every parameter, as bf16, so that a model and
+/// its export in bf16 are one. Never 0.
+uint64_t fingerprint(const ParameterSource& source);
+
 }  // namespace granule

@@ -37,7 +37,7 @@ std::vector<std::vector<int64_t>> prompts_of(const Examinee& examinee, const std
 
 // Stop texts that are tokens may be special ones, which the text of an answer leaves out.
 std::vector<int64_t> stop_ids_of(const Examinee& examinee) {
-  auto ids = examinee.tokenizer.stop_ids();
+  auto ids = examinee.stop_ids;
   for (const auto& stop : examinee.stops) {
     if (const auto id = examinee.tokenizer.find_added(stop)) ids.push_back(*id);
   }

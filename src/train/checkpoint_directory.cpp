@@ -42,9 +42,10 @@ std::optional<int64_t> step_of(std::string_view name) {
   return step;
 }
 
+// A link to one, too: who moves a checkpoint to another disk may leave one.
 bool is_directory(const fs::directory_entry& entry) {
   std::error_code ignored;
-  return entry.is_directory(ignored) && !entry.is_symlink(ignored);
+  return entry.is_directory(ignored);
 }
 
 std::vector<fs::directory_entry> entries_of(const std::string& directory) {

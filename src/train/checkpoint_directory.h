@@ -18,9 +18,11 @@ inline constexpr char kConfigName[] = "config.yaml";
 inline constexpr char kTokenizerName[] = "tokenizer.json";
 /// What lies beside a tokenizer.json, in Hugging Face's names, and is carried along unread: a model's chat
 /// template and what transformers needs to use its tokenizer.
+inline constexpr char kGenerationConfig[] = "generation_config.json";
+inline constexpr char kChatTemplate[] = "chat_template.jinja";
 inline constexpr std::array kTokenizerSideFiles = {
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja",
-    "generation_config.json", "vocab.json",             "merges.txt",        "tokenizer.model"};
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", kChatTemplate,
+    kGenerationConfig,       "vocab.json",              "merges.txt",        "tokenizer.model"};
 inline constexpr uint64_t kMaxTokenizerBytes = uint64_t{1} << 30;
 std::string shard_file_name(int rank);
 

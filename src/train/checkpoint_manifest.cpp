@@ -47,7 +47,8 @@ Json print_state(const CheckpointManifest& manifest) {
           {"skipped_steps", state.skipped_steps},
           {"skipped_in_a_row", state.skipped_in_a_row},
           {"seed", state.seed},
-          {"data_xxh3", hash_text(state.data_fingerprint)}};
+          {"data_xxh3", hash_text(state.data_fingerprint)},
+          {"base_xxh3", hash_text(state.base_fingerprint)}};
 }
 
 void parse_state(const JsonField& json, CheckpointManifest& manifest) {
@@ -63,6 +64,7 @@ void parse_state(const JsonField& json, CheckpointManifest& manifest) {
   state.skipped_in_a_row = count("skipped_in_a_row");
   state.seed = json["seed"].integer(kMin, kMax);
   if (const auto data = json.find("data_xxh3")) state.data_fingerprint = parse_hash(data->value());
+  if (const auto base = json.find("base_xxh3")) state.base_fingerprint = parse_hash(base->value());
 }
 
 Json print_parameter(const CheckpointParameter& parameter, size_t num_hashes) {

@@ -21,6 +21,8 @@ struct TrainState {
   int64_t skipped_in_a_row = 0;
   int64_t seed = 0;
   uint64_t data_fingerprint = 0;  ///< of the training data (SampleSource); 0: unknown
+  uint64_t base_fingerprint =
+      0;  ///< of the model that adapters belong to (ParameterSource); 0: none, or unknown
 };
 
 /// The tensors kept of every parameter: itself in fp32, moments in fp32 or bf16. The parameter is the master

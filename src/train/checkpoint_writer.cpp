@@ -92,7 +92,7 @@ void CheckpointWriter::save(CheckpointManifest manifest, const WriteOwn& write_o
   if (world_.rank() == 0 && !(all_wrote && error.empty())) abandon(temporary);
   refuse_failure(errors, what);
   refuse_failure(world_.all_gather_bytes(error), what);
-  if (world_.rank() == 0) tidy(step);
+  if (world_.rank() == 0) tidy(manifest.state);
 }
 
 // Rank 0 makes the directory; all ranks get its name.
@@ -132,12 +132,13 @@ void CheckpointWriter::commit(const std::string& temporary, const CheckpointMani
 }
 
 // What fails here costs no state: the checkpoint is complete.
-void CheckpointWriter::tidy(int64_t step) const {
+void CheckpointWriter::tidy(const TrainState& state) const {
   const auto error = error_of([&] {
-    write_latest(options_.directory, step, files_);
-    prune_checkpoints(options_.directory, options_.most_recent_k, files_);
+    write_latest(options_.directory, state.step, files_);
+    if (state.skipped_in_a_row == 0) prune_checkpoints(options_.directory, options_.most_recent_k, files_);
   });
-  if (!error.empty()) log_warning(join_text("step ", step, " is saved, but not all was tidied up: ", error));
+  if (!error.empty())
+    log_warning(join_text("step ", state.step, " is saved, but not all was tidied up: ", error));
 }
 
 void CheckpointWriter::abandon(const std::string& temporary) const {

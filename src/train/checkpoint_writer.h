@@ -41,7 +41,8 @@ class CheckpointWriter {
   /// Collective; throws CheckpointError.
   CheckpointWriter(CheckpointWriterOptions options, Communicator& world, CheckpointFiles files = {});
 
-  /// Writes step-N and points `latest` to it. Collective; throws CheckpointError.
+  /// Writes step-N and points `latest` to it. Older ones than most_recent_k go, but not while steps are being
+  /// skipped: the last from before may be all that is sound. Collective; throws CheckpointError.
   void save(const TrainState& state, const Optimizer& optimizer);
 
   /// Writes step-0 of a model that comes from elsewhere, values alone, streamed. `parameters` are those of
@@ -56,7 +57,7 @@ class CheckpointWriter {
   std::string open_temporary(int64_t step);
   std::string write_own_files(const std::string& directory, const WriteOwn& write_own) const;
   void commit(const std::string& temporary, const CheckpointManifest& manifest) const;
-  void tidy(int64_t step) const;
+  void tidy(const TrainState& state) const;
   void abandon(const std::string& temporary) const;
 
   const CheckpointWriterOptions options_;

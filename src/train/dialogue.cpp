@@ -75,7 +75,7 @@ std::string Dialogue::answer(const std::string& said, const std::function<bool(s
     text += piece;
     return on_text(piece);
   };
-  generator_.generate(prompt, config_.sampling, chat_.stop_ids(),
+  generator_.generate(prompt, config_.sampling, config_.stop_ids,
                       [&](int64_t id) { return hear(stream.push(id)); });
   hear(stream.finish());
   text = ranks_.all_gather_bytes(text).front();

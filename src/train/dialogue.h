@@ -14,8 +14,9 @@ namespace granule {
 
 struct DialogueConfig {
   SamplingConfig sampling;
-  std::string system;      ///< the system turn that begins it; empty: none
-  int64_t max_length = 0;  ///< tokens the model reads at once
+  std::string system;             ///< the system turn that begins it; empty: none
+  int64_t max_length = 0;         ///< tokens the model reads at once
+  std::vector<int64_t> stop_ids;  ///< any of them ends an answer
 };
 
 class Dialogue {

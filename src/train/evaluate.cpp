@@ -26,14 +26,20 @@ at::Tensor bytes_of_tokens(const Tokenizer& tokenizer, int64_t vocab_size) {
 }  // namespace
 
 Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loader,
-                    const at::Tensor& bytes_V, const RoutingIntervention& intervention) {
+                    const at::Tensor& bytes_V, const RoutingIntervention& intervention,
+                    const std::function<bool()>& is_to_end) {
   const at::NoGradGuard no_grad;
   CHECK(loader.global_batch_size() % replica.size() == 0);
   const int64_t num_rows = loader.global_batch_size() / replica.size();
 
+  Evaluation result;
   double loss_sum = 0;
   int64_t num_tokens = 0, num_bytes = 0;
   for (int64_t step = 0; step < loader.num_steps(); ++step) {
+    if (is_to_end && is_to_end()) {
+      result.complete = false;
+      break;
+    }
     const auto rows = loader.load(step, replica.rank() * num_rows, num_rows);
     ForwardContext context{layout_of(rows).to(model.device())};
     context.intervention = intervention;
@@ -48,7 +54,6 @@ Evaluation evaluate(const Transformer& model, Communicator& replica, Loader& loa
 
   auto total = at::full({1}, loss_sum, at::kDouble);
   replica.all_reduce_sum(total);
-  Evaluation result;
   result.num_tokens = replica.all_reduce_sum(num_tokens);
   result.num_bytes = replica.all_reduce_sum(num_bytes);
   result.loss = total.item<double>() / static_cast<double>(std::max<int64_t>(1, result.num_tokens));

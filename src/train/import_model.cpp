@@ -9,6 +9,7 @@
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_writer.h"
 #include "train/run_directory.h"
+#include "train/text_ends.h"
 
 namespace granule {
 
@@ -29,6 +30,8 @@ void write_config(const std::string& run_dir, const std::string& text) {
 RunConfig imported_config(const HuggingFaceDirectory& directory, const std::string& run_dir) {
   RunConfig config;
   config.run_dir = run_dir;
+  config.checkpoint.load = absolute_path(directory.path());
+  config.checkpoint.finetune = true;
   config.model = directory.config();
   config.train.seq_length = directory.max_position_embeddings();
   config.train.precision = directory.dtype() == "BF16" ? "bf16" : "fp32";
@@ -45,6 +48,7 @@ void import_model(const std::string& path, const std::string& run_dir, Communica
     if (has_begun(run_dir)) throw InputError(run_dir, "has checkpoints already; give another run directory");
     write_config(run_dir, config_text);
     keep_tokenizer(tokenizer_path(path), run_dir);
+    if (const auto ends = recorded_text_ends(path); !ends.end.empty()) write_text_ends(run_dir, ends);
     if (existing_tokenizer(run_dir).empty())
       log_warning(path + " has no tokenizer.json; the run has no tokenizer");
   }

@@ -66,9 +66,18 @@ void RunConfig::adopt_tokenizer() {
   if (data.tokenizer.empty() && !checkpoint.load.empty()) data.tokenizer = tokenizer_of_model(checkpoint.load);
 }
 
+void RunConfig::check_vocabulary() const {
+  auto tokenizer = has_begun(run_dir) ? existing_tokenizer(run_dir) : "";
+  if (tokenizer.empty() && !checkpoint.load.empty()) tokenizer = tokenizer_of_model(checkpoint.load);
+  if (tokenizer.empty()) tokenizer = data.tokenizer_path();
+  check_vocabularies(data.train, tokenizer);
+  check_vocabularies(data.valid, tokenizer);
+}
+
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config, [&](const RunConfig& read) { read.check(num_ranks); });
+  if (config.data.tokenizer.empty()) config.check_vocabulary();
   config.adopt_tokenizer();
   check_same_tokenizer(config.data.tokenizer_path(), config.run_dir);
   return config;

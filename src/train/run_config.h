@@ -108,6 +108,9 @@ struct RunConfig {
   /// Conversations are read with the tokenizer of the run itself if it has begun, else of the model that it
   /// starts from, unless the config names one.
   void adopt_tokenizer();
+  /// Throws InputError for token files of another vocabulary than that of the run if it has begun, else of the model
+  /// that it starts from, else of the first file.
+  void check_vocabulary() const;
 };
 
 /// Reads, overrides and checks; nothing is built. Throws ConfigError with file:line:column, InputError.

@@ -1,9 +1,13 @@
 #include "train/run_directory.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/check.h"
 #include "base/file.h"
+#include "data/data_config.h"
+#include "data/json_lines.h"
+#include "interchange/hugging_face_directory.h"
 #include "train/checkpoint_directory.h"
 
 namespace granule {
@@ -15,9 +19,23 @@ std::string own_tokenizer(const std::string& run_dir) {
   return has_begun(run_dir) ? existing_tokenizer(run_dir) : "";
 }
 
+// What a start that came to nothing kept of another tokenizer.
+void remove_others(const std::vector<CarriedFile>& files, const std::string& run_dir) {
+  std::vector<std::string> names(kTokenizerSideFiles.begin(), kTokenizerSideFiles.end());
+  names.emplace_back(kTokenizerName);
+  for (const auto& name : names) {
+    const bool stays = std::ranges::any_of(files, [&](const auto& file) { return file.name == name; });
+    if (!stays) std::filesystem::remove(run_dir + "/" + name);
+  }
+}
+
 }  // namespace
 
 RunDirectory::RunDirectory(const std::string& path) {
+  if (is_hugging_face_directory(path)) {
+    throw InputError(path, "is a model of Hugging Face (", kConfigJson, "), which would hide the run's checkpoints; ",
+                     "give the run a directory of its own");
+  }
   make_directories(path);
   lock_.emplace(path + "/lock",
                 InputError(path, "another run is writing here; give this one another run_dir"));
@@ -57,9 +75,23 @@ void check_same_tokenizer(const std::string& tokenizer, const std::string& run_d
                     ", which the run has begun with; set it to that one, or give another run_dir");
 }
 
+void check_vocabularies(const std::vector<std::string>& files, const std::string& tokenizer) {
+  if (tokenizer.empty() || !std::filesystem::exists(tokenizer)) return;
+  const auto text = read_text_file(tokenizer, kMaxTokenizerBytes);
+  for (const auto& file : files) {
+    const auto own = tokenizer_beside(file);
+    if (is_json_lines_file(file) || !std::filesystem::exists(own)) continue;
+    if (read_text_file(own, kMaxTokenizerBytes) == text) continue;
+    throw InputError(file, "holds ids of ", own, ", which is another vocabulary than ", tokenizer,
+                     "; encode its text with that one, or name with data.tokenizer the one that all ids are of");
+  }
+}
+
 void keep_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
   if (tokenizer.empty() || !own_tokenizer(run_dir).empty()) return;
-  for (const auto& [path, name] : tokenizer_files(tokenizer)) {
+  const auto files = tokenizer_files(tokenizer);
+  if (!has_begun(run_dir)) remove_others(files, run_dir);
+  for (const auto& [path, name] : files) {
     write_text_file_durably(run_dir + "/" + name, read_text_file(path, kMaxTokenizerBytes));
   }
 }

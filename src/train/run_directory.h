@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/file_lock.h"
 
@@ -32,6 +33,10 @@ std::string existing_tokenizer(const std::string& directory);
 /// The tokenizer.json of what checkpoint.load may name: beside a model of Hugging Face or a run, else in the
 /// newest checkpoint that is there; empty if there is none.
 std::string tokenizer_of_model(const std::string& path);
+
+/// Throws InputError for a token file beside which another tokenizer.json lies than `tokenizer`: its ids mean other
+/// text. Nothing is compared if there is no `tokenizer`.
+void check_vocabularies(const std::vector<std::string>& files, const std::string& tokenizer);
 
 /// Throws ConfigError if the run has begun with another tokenizer.json than this.
 void check_same_tokenizer(const std::string& tokenizer, const std::string& run_dir);

@@ -24,7 +24,10 @@ StopSignal::StopSignal() {
 }
 
 StopSignal::~StopSignal() {
-  for (const int signal : kSignals) std::signal(signal, SIG_DFL);
+  for (const int signal : kSignals) {
+    const bool asks_only = signal == SIGUSR1 || signal == SIGUSR2;  // a second time is no reason to die
+    std::signal(signal, asks_only ? SIG_IGN : SIG_DFL);
+  }
 }
 
 int StopSignal::received() const { return first_signal; }

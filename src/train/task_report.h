@@ -19,7 +19,8 @@ struct Examinee {
   Tokenizer& tokenizer;
   ScoringLimits limits;
   int64_t max_tokens = 256;             ///< of an answer that it writes
-  std::vector<std::string> stops = {};  ///< texts that end such an answer, and are no part of it
+  std::vector<int64_t> stop_ids = {};   ///< tokens that end such an answer
+  std::vector<std::string> stops = {};  ///< texts that end it, and are no part of it
 };
 
 struct TaskReport {

@@ -1,6 +1,7 @@
 #include "train/trained_model.h"
 
 #include <filesystem>
+#include <optional>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -12,12 +13,23 @@
 #include "train/import_model.h"
 #include "train/run_directory.h"
 #include "train/run_parts.h"
+#include "train/text_ends.h"
 
 namespace granule {
 
 const std::string& TrainedModel::checked_tokenizer() const {
   if (tokenizer.empty()) throw InputError(checkpoint, "has no tokenizer.json to read and write text with");
   return tokenizer;
+}
+
+std::vector<int64_t> TrainedModel::stop_ids(Tokenizer& tokenizer) const {
+  std::optional<ChatTemplate> chat;
+  if (config.data.trains_on_chats()) chat.emplace(config.data.chat, tokenizer);
+  return text_ends_of(checkpoint, tokenizer, chat ? &*chat : nullptr).end;
+}
+
+void TrainedModel::check_vocabulary(const std::vector<std::string>& files) const {
+  if (config.data.tokenizer.empty()) check_vocabularies(files, tokenizer);
 }
 
 DataConfig TrainedModel::data() const {
@@ -37,15 +49,6 @@ std::vector<std::string> with_own_settings(const std::vector<std::string>& overr
   return all;
 }
 
-ConfigDocument open_hugging_face(const std::string& path, const std::vector<std::string>& overrides,
-                                 TrainedRun& run) {
-  auto directory = std::make_unique<HuggingFaceDirectory>(path);
-  const auto text = print_config(imported_config(*directory, /*run_dir=*/""));
-  run.checkpoint = path;
-  run.parameters = std::move(directory);
-  return ConfigDocument::from_text(text, path + "/" + kConfigJson, overrides);
-}
-
 std::unique_ptr<Checkpoint> open_checkpoint_at(World& world, const std::string& path, bool verify) {
   auto checkpoint = open_newest_checkpoint(path, world.all(), {.verify = verify});
   if (!checkpoint) {
@@ -56,25 +59,51 @@ std::unique_ptr<Checkpoint> open_checkpoint_at(World& world, const std::string& 
   return std::make_unique<Checkpoint>(*std::move(checkpoint));
 }
 
-void check_base_is_there(const std::string& base, const std::string& adapters) {
+constexpr const char* kMoved = "put it back, or say with checkpoint.load where it is now";
+// An override would name the base of the adapters above these.
+constexpr const char* kMovedBelow = "put it back; a symbolic link will do";
+
+void check_base_is_there(const std::string& base, const std::string& adapters, const char* advice) {
   if (std::filesystem::exists(base)) return;
-  throw InputError(adapters, "holds adapters of ", base,
-                   ", which is gone; put it back, or say with checkpoint.load where it is now");
+  throw InputError(adapters, "holds adapters of ", base, ", which is gone; ", advice);
 }
 
 // The model that `config`, of the run that made `adapters`, was to train.
-std::unique_ptr<ParameterSource> merge(World& world, std::unique_ptr<ParameterSource> adapters,
-                                       const RunConfig& config, bool verify) {
-  check_base_is_there(config.checkpoint.load, adapters->path());
-  return std::make_unique<MergedLora>(open_parameters(world, config.checkpoint.load, verify), std::move(adapters),
-                                      config.lora.scale());
+std::unique_ptr<ParameterSource> merge(World& world, std::unique_ptr<Checkpoint> adapters, const RunConfig& config,
+                                       bool verify) {
+  auto base = open_parameters(world, config.checkpoint.load, verify);
+  check_base(*adapters, *base);
+  return std::make_unique<MergedLora>(std::move(base), std::move(adapters), config.lora.scale());
 }
 
-ConfigDocument open_checkpoint(World& world, const std::string& path,
-                               const std::vector<std::string>& overrides, TrainedRun& run) {
-  run.parameters = open_checkpoint_at(world, path, /*verify=*/true);
-  run.checkpoint = run.parameters->path();
-  return ConfigDocument(run.checkpoint + "/" + kConfigName, overrides);
+void read_settings(const ConfigDocument& document, const World& world, TrainedRun& run) {
+  document.read_into<RunConfig>(run.config, [&](const RunConfig& config) {
+    config.check_model(world.size());
+    config.data.check_tokenizer();
+  });
+}
+
+void open_hugging_face(const World& world, const std::string& path, const std::vector<std::string>& overrides,
+                       TrainedRun& run) {
+  auto directory = std::make_unique<HuggingFaceDirectory>(path);
+  const auto text = print_config(imported_config(*directory, /*run_dir=*/""));
+  run.checkpoint = path;
+  read_settings(ConfigDocument::from_text(text, path + "/" + kConfigJson, overrides), world, run);
+  run.parameters = std::move(directory);
+}
+
+void open_checkpoint(World& world, const std::string& path, const std::vector<std::string>& overrides,
+                     TrainedRun& run) {
+  auto checkpoint = open_checkpoint_at(world, path, /*verify=*/true);
+  run.checkpoint = checkpoint->path();
+  read_settings(ConfigDocument(run.checkpoint + "/" + kConfigName, overrides), world, run);
+  if (run.config.lora.is_on()) {
+    check_base_is_there(run.config.checkpoint.load, run.checkpoint, kMoved);
+    run.parameters = merge(world, std::move(checkpoint), run.config, /*verify=*/true);
+    run.config.lora.rank = 0;
+  } else {
+    run.parameters = std::move(checkpoint);
+  }
 }
 
 }  // namespace
@@ -86,26 +115,22 @@ TrainedRun open_trained_run(World& world, const std::string& path,
   }
   TrainedRun run;
   const auto all = with_own_settings(overrides);
-  const auto document = is_hugging_face_directory(path) ? open_hugging_face(path, all, run)
-                                                        : open_checkpoint(world, path, all, run);
-  document.read_into<RunConfig>(run.config, [&](const RunConfig& config) {
-    config.check_model(world.size());
-    config.data.check_tokenizer();
-  });
+  if (is_hugging_face_directory(path)) {
+    open_hugging_face(world, path, all, run);
+  } else {
+    open_checkpoint(world, path, all, run);
+  }
   const auto& named = run.config.data.tokenizer;
   run.tokenizer = named.empty() ? existing_tokenizer(run.checkpoint) : named;
-  if (run.config.lora.is_on()) {
-    run.parameters = merge(world, std::move(run.parameters), run.config, /*verify=*/true);
-    run.config.lora.rank = 0;
-  }
   return run;
 }
 
 std::unique_ptr<ParameterSource> open_parameters(World& world, const std::string& path, bool verify) {
   if (is_hugging_face_directory(path)) return std::make_unique<HuggingFaceDirectory>(path);
-  std::unique_ptr<ParameterSource> checkpoint = open_checkpoint_at(world, path, verify);
+  auto checkpoint = open_checkpoint_at(world, path, verify);
   if (!holds_adapters(*checkpoint)) return checkpoint;
   const auto config = config_of(checkpoint->path());
+  check_base_is_there(config.checkpoint.load, checkpoint->path(), kMovedBelow);
   return merge(world, std::move(checkpoint), config, verify);
 }
 
@@ -118,8 +143,15 @@ RunConfig config_of(const std::string& checkpoint) {
 std::string base_of_adapters(const Checkpoint& own, const std::string& load) {
   const auto first = config_of(own.path()).checkpoint.load;
   const auto base = first.starts_with(absolute_path(load) + "/") ? first : load;
-  check_base_is_there(base, own.path());
+  check_base_is_there(base, own.path(), kMoved);
   return base;
+}
+
+void check_base(const Checkpoint& own, const ParameterSource& base) {
+  const auto expected = own.manifest().state.base_fingerprint;
+  if (expected == 0 || expected == fingerprint(base)) return;
+  throw InputError(own.path(), "holds adapters of another model than ", base.path(),
+                   "; checkpoint.load must name the one that they were made for");
 }
 
 TrainedModel load_trained_model(World& world, const std::string& path,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "comm/mesh.h"
+#include "data/tokenizer.h"
 #include "model/parameter_source.h"
 #include "model/transformer.h"
 #include "train/checkpoint.h"
@@ -30,6 +31,10 @@ struct TrainedModel {
 
   /// `tokenizer`; throws InputError if there is none.
   const std::string& checked_tokenizer() const;
+  /// What ends the texts that it writes: of one that has learned from conversations also what ends an answer.
+  std::vector<int64_t> stop_ids(Tokenizer& tokenizer) const;
+  /// Throws InputError for token files of another vocabulary, unless an override names whose ids they are.
+  void check_vocabulary(const std::vector<std::string>& files) const;
   /// Section `data`, whose text is read with `tokenizer` if there is one.
   DataConfig data() const;
 };
@@ -55,5 +60,7 @@ RunConfig config_of(const std::string& checkpoint);
 /// began with if that is one of the run directory `load`, else `load`. Throws InputError if it is gone.
 std::string base_of_adapters(const Checkpoint& own, const std::string& load);
 
+/// Throws InputError if the adapters in `own` were made for another model than `base`.
+void check_base(const Checkpoint& own, const ParameterSource& base);
 
 }  // namespace granule

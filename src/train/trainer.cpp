@@ -5,15 +5,16 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
-#include <tuple>
 
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "data/open_sources.h"
 #include "interchange/hugging_face_directory.h"
+#include "train/checkpoint_directory.h"
 #include "train/checkpoint_restore.h"
 #include "train/expert_statistics.h"
+#include "train/resume_check.h"
 #include "train/run_parts.h"
 #include "train/trained_model.h"
 
@@ -104,7 +105,8 @@ void Trainer::restore() {
                                           {.verify = settings.verify, .mark_bad = true});
   if (config_.lora.is_on()) load_base(own);
   if (own) return go_on_from(*own);
-  if (settings.load.empty() || config_.lora.is_on()) return;
+  if (config_.lora.is_on()) return;
+  if (settings.load.empty()) return log_info(join_text("starting from random values of rng.seed = ", config_.rng.seed));
   if (settings.finetune) {
     const auto source = open_parameters_of(settings.load);
     restore_masters(*source, optimizer_, world_.all());
@@ -120,45 +122,9 @@ void Trainer::restore() {
   go_on_from(*other);
 }
 
-void Trainer::check_that_it_goes_on(const Checkpoint& checkpoint) const {
-  const auto& done = checkpoint.manifest().state;
-  const bool epochs = config_.train.num_train_epochs > 0;
-  if (done.step > train_iters_) {
-    throw ConfigError(epochs ? "train.num_train_epochs" : "train.train_iters",
-                      epochs ? config_.train.num_train_epochs : train_iters_, epochs ? "makes " : "asks for ",
-                      train_iters_, " steps, but ", checkpoint.path(), " has done ", done.step,
-                      "; ask for more, or give another run_dir");
-  }
-  const int64_t batch = config_.train.global_batch_size;
-  if (epochs && done.consumed_samples != done.step * batch) {
-    throw ConfigError("train.global_batch_size", batch, "but ", checkpoint.path(), " has read ",
-                      done.consumed_samples, " samples in ", done.step,
-                      " steps; a run of epochs keeps its batch, so that it ends with the data");
-  }
-  const bool has_read = done.consumed_samples > 0;  // nothing of an imported model
-  if (has_read && world_.rank() == 0) warn_of_another_order(checkpoint);
-}
-
-void Trainer::warn_of_another_order(const Checkpoint& checkpoint) const {
-  // What decides which samples come when, beside the data themselves.
-  const auto settings = [](const RunConfig& config) {
-    return std::tuple(config.rng.seed, config.train.seq_length, config.data.train, config.data.weights,
-                      print_config(config.data.chat));
-  };
-  const auto before = checkpoint.manifest().state.data_fingerprint;
-  const bool other_data = before != 0 && before != data_fingerprint_;
-  try {
-    if (!other_data && settings(config_of(checkpoint.path())) == settings(config_)) return;
-    log_warning(join_text("rng.seed, train.seq_length, data.train, data.weights, data.chat or what the files hold "
-                          "are not those of ",
-                          checkpoint.path(), ": the data come in another order, so that some are read again"));
-  } catch (const ConfigError& error) {
-    log_warning(join_text("whether the data come in the same order as before cannot be told: ", error.what()));
-  }
-}
-
 void Trainer::go_on_from(const Checkpoint& checkpoint) {
-  check_that_it_goes_on(checkpoint);
+  const auto warning = check_resume({config_, train_iters_, data_fingerprint_}, checkpoint);
+  if (!warning.empty() && world_.rank() == 0) log_warning(warning);
   restore_optimizer(checkpoint, optimizer_, world_.all());
   state_ = checkpoint.manifest().state;
   training_loader_.go_on_from(state_.step, state_.consumed_samples);
@@ -166,17 +132,23 @@ void Trainer::go_on_from(const Checkpoint& checkpoint) {
 }
 
 std::unique_ptr<ParameterSource> Trainer::open_parameters_of(const std::string& path) const {
-  if (!is_hugging_face_directory(path)) return open_parameters(world_, path, config_.checkpoint.verify);
-  auto directory = std::make_unique<HuggingFaceDirectory>(path);
-  check_same_model(config_.model, *directory);
-  return directory;
+  if (is_hugging_face_directory(path)) {
+    auto directory = std::make_unique<HuggingFaceDirectory>(path);
+    check_same_model(config_.model, directory->config(), path + "/" + kConfigJson);
+    return directory;
+  }
+  auto source = open_parameters(world_, path, config_.checkpoint.verify);
+  check_same_model(config_.model, config_of(source->path()).model, source->path() + "/" + kConfigName);
+  return source;
 }
 
 void Trainer::load_base(const std::optional<Checkpoint>& own) {
   const auto path = own ? base_of_adapters(*own, config_.checkpoint.load) : config_.checkpoint.load;
   const auto source = open_parameters_of(path);
+  if (own) check_base(*own, *source);
   restore_parameters(*source, split_adapters(model_->placed_parameters()).base, world_.all());
   base_ = absolute_path(source->path());
+  base_fingerprint_ = fingerprint(*source);
   log_info("adapters of " + base_);
 }
 
@@ -194,6 +166,7 @@ void Trainer::prepare_log() {
   restart_line_clock();
   state_.seed = config_.rng.seed;
   state_.data_fingerprint = data_fingerprint_;
+  state_.base_fingerprint = base_fingerprint_;
   writer_.emplace(CheckpointWriterOptions{.directory = checkpoints_path(config_.run_dir),
                                           .most_recent_k = config_.checkpoint.most_recent_k,
                                           .layout = {config_.parallel.pipeline, mesh_.data().size(),
@@ -229,10 +202,13 @@ ExitCode Trainer::run() {
     const bool last = state_.step == train_iters_;
     const auto due = [&](int64_t interval) { return last || (interval > 0 && state_.step % interval == 0); };
     // Who asks has little time: a validation may take longer.
-    const bool stop = asked_to_stop() && !last;
-    if (!stop && due(config_.validation.eval_interval)) validate();
-    if (stop || due(config_.checkpoint.save_interval)) save();
-    if (stop) {
+    bool stop = asked_to_stop();
+    // What skips its steps may be broken for good.
+    const bool sound = state_.skipped_in_a_row == 0;
+    if (stop || last || (sound && due(config_.checkpoint.save_interval))) save();
+    if (!stop && due(config_.validation.eval_interval)) stop = !validate();
+    if (stop && !last) {
+      if (saved_step_ != state_.step) save();
       log_info(join_text("stopped after step ", state_.step, "; start again to go on"));
       return ExitCode::kStopped;
     }
@@ -268,7 +244,8 @@ void Trainer::count_skipped(const StepOutcome& outcome) {
     throw NumericError(
         state_.skipped_in_a_row, " steps in a row up to step ", state_.step,
         " had a non-finite loss or gradient (train.max_skipped_in_a_row); a lower optimizer.lr or a "
-        "longer warm-up may help. The last checkpoint is as it was.");
+        "longer warm-up may help. Go on from a checkpoint of before step ",
+        state_.step - state_.skipped_in_a_row + 1, ".");
   }
 }
 
@@ -328,9 +305,14 @@ void Trainer::add_routing(MetricRecord& record, const std::vector<RoutingStatist
   }
 }
 
-void Trainer::validate() {
-  if (!validation_loader_) return;
-  const auto evaluation = evaluate(*model_, mesh_.replica(), *validation_loader_, bytes_V_);
+bool Trainer::validate() {
+  if (!validation_loader_) return true;
+  const auto evaluation = evaluate(*model_, mesh_.replica(), *validation_loader_, bytes_V_, /*intervention=*/{},
+                                   [this] { return asked_to_stop(); });
+  if (!evaluation.complete) {
+    log_info(join_text("the validation of step ", state_.step, " is left out"));
+    return false;
+  }
   MetricRecord record;
   record.step = state_.step;
   record.consumed_samples = state_.consumed_samples;
@@ -340,10 +322,15 @@ void Trainer::validate() {
   if (evaluation.num_bytes > 0) record.add(metric::kValidationBitsPerByte, evaluation.bits_per_byte);
   log_->validation(record);
   restart_line_clock();
+  return true;
 }
 
 void Trainer::save() {
+  // A disk that is slow for one rank keeps the others waiting.
+  watchdog_->set_patient(true);
   writer_->save(state_, optimizer_);
+  watchdog_->set_patient(false);
+  saved_step_ = state_.step;
   restart_line_clock();
 }
 

@@ -43,9 +43,6 @@ class Trainer {
 
   /// The state of the run's newest checkpoint, or of what checkpoint.load names; else first values stay.
   void restore();
-  /// Throws ConfigError where the config cannot go on from it; warns where other data would come next.
-  void check_that_it_goes_on(const Checkpoint& checkpoint) const;
-  void warn_of_another_order(const Checkpoint& checkpoint) const;
   void go_on_from(const Checkpoint& checkpoint);
   /// The parameters at `path`, of any kind that checkpoint.load may name.
   std::unique_ptr<ParameterSource> open_parameters_of(const std::string& path) const;
@@ -60,7 +57,8 @@ class Trainer {
   MetricRecord metrics_of(const StepOutcome& outcome, double lr);
   void add_balance(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
   void add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
-  void validate();
+  /// False if a stop was asked for meanwhile: then there is no result.
+  bool validate();
   void save();
   /// Seconds a step are measured from here: neither validation nor saving counts as step time.
   void restart_line_clock();
@@ -89,7 +87,9 @@ class Trainer {
   const ModelSize size_;
 
   TrainState state_;
+  int64_t saved_step_ = -1;
   std::string base_;  // what the adapters of a LoRA run belong to: a path that does not change under them
+  uint64_t base_fingerprint_ = 0;
   std::optional<CheckpointWriter> writer_;
   std::unique_ptr<Prefetcher> training_data_;  // of training_loader_, from the first step on
   std::unique_ptr<RunLog> log_;

@@ -65,6 +65,15 @@ TEST_F(HangWatchdogTest, DoesNotAddUpShortCollectives) {
   EXPECT_EQ(text_.wait_for(milliseconds(0)), std::future_status::timeout);
 }
 
+TEST_F(HangWatchdogTest, WaitsLongerWhenToldTo) {
+  const auto watchdog = watch(milliseconds(100));
+  watchdog->set_patient(true);
+  const auto hanging = log_->enter("all_gather_bytes", "world", 1, 0);
+  EXPECT_EQ(text_.wait_for(milliseconds(400)), std::future_status::timeout);
+  watchdog->set_patient(false);
+  EXPECT_EQ(text_.wait_for(kPatience), std::future_status::ready);
+}
+
 TEST_F(HangWatchdogTest, IgnoresARankThatOnlyComputes) {
   std::ignore = log_->enter("barrier", "world", 1, 0);
   const auto watchdog = watch(milliseconds(20));

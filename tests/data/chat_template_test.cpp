@@ -197,6 +197,9 @@ TEST_F(ChatTemplateTest, RefusesPatternsThatAreNone) {
                "must have a token such as {eos} behind {content}");
   expect_error([](auto& p) { p.assistant = "{eos}{content}"; },
                "must have a token such as {eos} behind {content}");
+  expect_error(
+      [](auto& p) { p.user = "<|im_start|>user {content}"; },
+      "spells out the special token <|im_start|>, which would be read as letters; write {<|im_start|>}");
 }
 
 TEST_F(ChatTemplateTest, RefusesATurnWithoutAPlace) {

@@ -81,6 +81,22 @@ TEST(Conversation, SaysWhatIsWrongWithALine) {
                "field system stands beside a system turn in conversations");
   expect_error(R"({"messages": [{"role": "user", "content": "u"}], "system": 3})",
                "field system is 3, expected text");
+  expect_error(R"({"messages": [{"role": "assistant", "content": "", "tool_calls": [{"id": 1}]}]})",
+               "field messages[0].tool_calls is not supported; leave it out");
+  expect_error(R"({"messages": [{"role": "assistant", "content": "a", "weight": 0}]})",
+               "field messages[0].weight is not supported");
+  expect_error(R"({"messages": [{"role": "assistant", "content": "a", "train": false}]})",
+               "field messages[0].train is not supported");
+  expect_error(R"({"instruction": "u", "output": "a", "history": [["b", "c"]]})",
+               "field history is not supported");
+  expect_error(R"({"weight": 0.5, "messages": [{"role": "user", "content": "u"}]})",
+               "field weight is not supported");
+  EXPECT_EQ(
+      read(
+          R"({"messages": [{"role": "assistant", "content": "a", "weight": 1, "train": true, "tool_calls": []}]})"),
+      "assistant: a");
+  EXPECT_EQ(read(R"({"instruction": "u", "output": "a", "history": []})"), "user: u | assistant: a");
+  EXPECT_EQ(read(R"({"history": [{"role": "user", "content": "u"}]})", {.messages = "history"}), "user: u");
 }
 
 TEST(Conversation, RefusesKeysThatMakeNoShape) {

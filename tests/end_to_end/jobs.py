@@ -157,9 +157,9 @@ def assert_same_state(left: Path, right: Path) -> None:
         assert np.array_equal(values, theirs[name]), name
 
 
-def kill_rank(job: subprocess.Popen, number: int) -> None:
-    """SIGKILL for one of mpirun's ranks; nothing if the job is over."""
+def kill_rank(job: subprocess.Popen, number: int, by: int = signal.SIGKILL) -> None:
+    """A signal for one of mpirun's ranks; nothing if the job is over."""
     children = subprocess.run(["pgrep", "-P", str(job.pid), "-x", "granule"], capture_output=True, text=True).stdout
     ranks = [int(pid) for pid in children.split()]
     if number < len(ranks):
-        os.kill(ranks[number], signal.SIGKILL)
+        os.kill(ranks[number], by)

@@ -212,6 +212,27 @@ def test_ids_are_those_of_transformers_chat_templates(template, kind, base, tmp_
     assert sorted(learned) == sorted("".join(space + answer + mark for answer in turns) for turns in answers)
 
 
+@pytest.mark.parametrize("template", JINJA)
+def test_an_export_brings_its_chat_template_and_what_ends_an_answer(template, base, tmp_path):
+    tokenizer = write_tokenizer(tmp_path, "deepseek")
+    talks = [chat for chat in CHATS if "messages" in chat]
+    config = write_config(tmp_path, write_chats(tmp_path / "train.jsonl", talks), base)
+    jobs.run("train", config, *SFT, f"data.tokenizer={tmp_path}/tokenizer.json", f"data.chat.template={template}",
+             'checkpoint.load=""', "checkpoint.finetune=false", "model.vocab_size=472", "data.valid=[]",
+             "train.num_train_epochs=1", ranks=None)
+    jobs.run("export", tmp_path / "run", tmp_path / "out", "--to", "qwen2_moe", ranks=None)
+    exported = AutoTokenizer.from_pretrained(tmp_path / "out")
+    for chat in talks:
+        for messages, prompt in ((chat["messages"], False), (chat["messages"][:-1], True)):
+            expected = tokenizer.apply_chat_template(messages, chat_template=JINJA[template], tokenize=False)
+            expected += {"deepseek": "Assistant:", "chatml": "<|im_start|>assistant\n"}[template] if prompt else ""
+            assert exported.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt) == expected
+    ends = json.loads((tmp_path / "out/generation_config.json").read_text())["eos_token_id"]
+    eos, mark = tokenizer.eos_token_id, tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert ends == ([mark, eos] if template == "chatml" else eos)
+    assert json.loads((tmp_path / "out/config.json").read_text())["eos_token_id"] == (mark if template == "chatml" else eos)
+
+
 @torch.no_grad()
 def answer_loss(model, found):
     """Each example alone: in a packed row none sees another."""

@@ -206,9 +206,9 @@ def test_gradients_and_updates_are_those_of_transformers(family, models, runs, d
 def test_a_run_from_a_directory_must_have_its_settings(runs, directories, data, tmp_path):
     arguments = [runs["llama"] / "config.yaml", f"run_dir={tmp_path}", f"data.train=[{data}/train]", *TRAINING,
                  f"checkpoint.load={directories['llama']}"]
-    error = jobs.run("train", *arguments, ranks=None, code=2).stderr
+    error = jobs.run("train", *arguments, "checkpoint.finetune=false", ranks=None, code=2).stderr
     assert "checkpoint.finetune = false" in error
-    error = jobs.run("train", *arguments, "checkpoint.finetune=true", "model.rope_theta=10000", ranks=None, code=2).stderr
+    error = jobs.run("train", *arguments, "model.rope_theta=10000", ranks=None, code=2).stderr
     assert "model.rope_theta = 10000 differs" in error
 
 
@@ -318,6 +318,29 @@ def test_files_beside_the_weights_travel_without_a_tokenizer(directories, tmp_pa
         jobs.run("export", step, tmp_path / out, ranks=None)
         assert {name: (tmp_path / out / name).read_text() for name in texts} == texts
         assert json.loads((tmp_path / out / "config.json").read_text())["eos_token_id"] == 5
+
+
+def test_ends_of_texts_that_only_config_json_names_travel_along(directories, tmp_path):
+    source = tmp_path / "source"
+    shutil.copytree(directories["llama"], source)
+    (source / "generation_config.json").unlink()
+    config = json.loads((source / "config.json").read_text())
+    (source / "config.json").write_text(json.dumps({**config, "bos_token_id": 1, "eos_token_id": [2, 3]}))
+    jobs.run("import", source, tmp_path / "run", ranks=None)
+    jobs.run("export", tmp_path / "run", tmp_path / "out", ranks=None)
+    written = json.loads((tmp_path / "out/generation_config.json").read_text())
+    assert (written["bos_token_id"], written["eos_token_id"]) == (1, [2, 3])
+
+
+def test_the_config_of_an_import_trains_from_the_imported_model_wherever_it_runs(directories, data, tmp_path):
+    jobs.run("import", directories["llama"], tmp_path / "run", ranks=None)
+    shutil.rmtree(tmp_path / "run/checkpoints")  # the import did not get so far
+    for own in ((), (f"run_dir={tmp_path}/elsewhere",)):
+        job = jobs.run("train", tmp_path / "run/config.yaml", *own, f"data.train=[{data}/train]", "train.seq_length=32",
+                       "train.train_iters=1", "scheduler.lr_warmup_iters=0", ranks=None)
+        assert f"starting from the parameters of {directories['llama']}" in job.stderr
+    error = jobs.run("train", tmp_path / "run/config.yaml", f"run_dir={directories['llama']}", ranks=None, code=3).stderr
+    assert "would hide the run's checkpoints" in error
 
 
 def fill_the_disk():

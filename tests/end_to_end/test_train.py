@@ -304,3 +304,85 @@ def test_batch_of_a_step_is_what_the_ranks_train_on(data, tmp_path):
     other = json.loads(jobs.run("inspect", "batch", config, "--step", 3, "train.micro_batch_size=8", ranks=None).stdout)
     assert other == batch
     assert json.loads(jobs.run("inspect", "batch", config, "--step", 4, ranks=None).stdout)["tokens"] != batch["tokens"]
+
+
+def test_the_model_of_a_checkpoint_is_the_only_one_it_goes_on_as(unbroken, data, tmp_path):
+    """Settings that no shape of a parameter shows."""
+    config = jobs.write_config(tmp_path, data)
+    shutil.copytree(unbroken[0], tmp_path / "run")
+    before = (tmp_path / "run/config.yaml").read_text()
+    other = ("train.train_iters=11", "model.rope_theta=500")
+    error = jobs.run("train", config, *other, ranks=2, code=2).stderr
+    assert "model.rope_theta = 500 differs from" in error and "step-0000010/config.yaml, which makes it 10000" in error
+    assert (tmp_path / "run/config.yaml").read_text() == before
+    tuning = ("train", config, f"run_dir={tmp_path}/tuned", f"checkpoint.load={unbroken[0]}", "checkpoint.finetune=true")
+    error = jobs.run(*tuning, "model.scoring_func=sigmoid", ranks=None, code=2).stderr
+    assert "model.scoring_func = sigmoid differs from" in error
+    # What only training knows may change.
+    jobs.run(*tuning, "model.moe_aux_loss_coeff=0.5", "train.train_iters=3", ranks=None)
+
+
+def test_a_streak_of_skipped_steps_leaves_the_checkpoints_from_before_it(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    arguments = ("train", config, "scheduler.lr_decay_style=constant", "scheduler.lr_warmup_iters=0",
+                 "checkpoint.save_interval=1", "checkpoint.most_recent_k=4")
+    jobs.run(*arguments, "train.train_iters=4", ranks=None)
+    error = jobs.run(*arguments, "train.train_iters=40", "optimizer.lr=1e20", "optimizer.clip_grad=0", ranks=None, code=17).stderr
+    first_skipped = int(error.split("Go on from a checkpoint of before step ")[1].split(".")[0])
+    kept = sorted(int(path.name[5:]) for path in (tmp_path / "run/checkpoints").glob("step-*"))
+    assert kept[-1] == first_skipped - 1 and 4 in kept
+
+
+def test_a_stop_ends_a_validation(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    whole = ", ".join([f"{data}/train"] * 40)
+    job = jobs.start("train", config, f"data.valid=[{whole}]", "validation.eval_interval=1", "validation.eval_iters=0", ranks=2)
+    try:
+        while not (tmp_path / "run/metrics.jsonl").exists() or not jobs.metrics(tmp_path / "run"):
+            assert job.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5)
+        job.send_signal(signal.SIGUSR1)
+        output, _ = job.communicate(timeout=jobs.PATIENCE_SECONDS)
+    finally:
+        jobs.end(job)
+    assert job.returncode == 75, output
+    assert "the validation of step 1 is left out" in output
+    assert jobs.newest_checkpoint(tmp_path / "run").name == "step-0000001"
+
+
+def test_token_files_of_another_vocabulary_are_refused(data, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other")
+    (other / "tokenizer.json").write_text((data / "tokenizer.json").read_text() + "\n")
+    config = jobs.write_config(tmp_path, data)
+    blend = ("train", config, f"data.train=[{data}/train, {other}/train]", "train.train_iters=4")
+    error = jobs.run(*blend, ranks=None, code=3).stderr
+    assert f"{other}/train: holds ids of {other}/tokenizer.json, which is another vocabulary" in error
+    jobs.run(*blend, f"data.tokenizer={data}/tokenizer.json", ranks=None)
+    run = tmp_path / "run"
+    assert "another vocabulary" in jobs.run("eval", run, "--data", other / "valid", ranks=None, code=3).stderr
+    jobs.run("eval", run, "--data", other / "valid", f"data.tokenizer={data}/tokenizer.json", ranks=None)
+    tuning = ("train", config, f"run_dir={tmp_path}/tuned", f"checkpoint.load={run}", "checkpoint.finetune=true")
+    assert "another vocabulary" in jobs.run(*tuning, f"data.train=[{other}/train]", ranks=None, code=3).stderr
+
+
+def test_the_clock_stops_a_run_with_a_checkpoint(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    jobs.run("train", config, "train.train_iters=1000000", "train.exit_duration_in_mins=0.02", ranks=2, code=75)
+    assert jobs.newest_checkpoint(tmp_path / "run").exists()
+
+
+def test_a_rank_that_stands_still_ends_the_job(data, tmp_path):
+    config = jobs.write_config(tmp_path, data)
+    job = jobs.start("train", config, "train.train_iters=1000000", "checkpoint.save_interval=0",
+                     "validation.eval_interval=0", "parallel.timeout_seconds=2", ranks=2)
+    try:
+        while not (tmp_path / "run/metrics.jsonl").exists() or not jobs.metrics(tmp_path / "run"):
+            assert job.poll() is None
+            time.sleep(0.05)
+        jobs.kill_rank(job, 1, signal.SIGSTOP)
+        output, _ = job.communicate(timeout=jobs.PATIENCE_SECONDS)
+    finally:
+        jobs.end(job)
+    assert job.returncode == 18, output
+    assert "a rank is dead, stopped, too slow or in another collective" in output

@@ -87,12 +87,32 @@ TEST(ConfigJson, ReadsTheFieldsOfOlderTransformers) {
   EXPECT_EQ(config.rope_theta, 123.0);
   EXPECT_EQ(config.num_key_value_heads_used(), config.num_attention_heads);
   EXPECT_EQ(config.head_dim_used(), config.hidden_size / config.num_attention_heads);
+  json["rope_scaling"] = {{"rope_type", "default"}, {"rope_theta", 777.0}};
+  EXPECT_EQ(read(json).rope_theta, 777.0);
+  json["rope_parameters"] = {{"rope_type", "default"}};
+  EXPECT_EQ(read(json).rope_theta, 123.0);
+  json.erase("rope_parameters");
+  json.erase("rope_scaling");
   json.erase("rope_theta");
   EXPECT_EQ(read(json).rope_theta, 10000.0);
   auto mixtral = config_of("mixtral");
   mixtral.erase("rope_parameters");
   mixtral.erase("rope_theta");
   EXPECT_EQ(read(mixtral).rope_theta, 1e6);
+}
+
+TEST(ConfigJson, TheBalanceCoefficientIsOnTransformersScale) {
+  for (const auto* type : {"qwen2_moe", "mixtral"}) {
+    auto config = interchange_config(type);
+    config.balance.moe_aux_loss_coeff = 0.01;
+    nlohmann::ordered_json json;
+    for (const auto& architecture : architectures()) {
+      if (architecture.model_type == type) architecture.write_config(config, json);
+    }
+    const auto layers = static_cast<double>(config.num_routed_layers());
+    EXPECT_DOUBLE_EQ(json["router_aux_loss_coef"].get<double>(),
+                     0.01 * layers / static_cast<double>(config.router.num_experts_per_tok));
+  }
 }
 
 TEST(ConfigJson, WindowsThatHideNothingAreNone) {

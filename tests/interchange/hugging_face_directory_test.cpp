@@ -200,12 +200,12 @@ TEST_F(HuggingFaceDirectoryTest, RefusesConfigsThatCannotBe) {
 TEST_F(HuggingFaceDirectoryTest, SettingsThatShapesDoNotShowMustBeTheRuns) {
   write("glm4_moe");
   const HuggingFaceDirectory directory(directory_.path());
-  check_same_model(config_, directory);
+  check_same_model(config_, directory.config(), "config.json");
   const auto refused = [&](const auto& change) {
     auto config = config_;
     change(config);
     try {
-      check_same_model(config, directory);
+      check_same_model(config, directory.config(), "config.json");
     } catch (const ConfigError& error) {
       return error.key();
     }
@@ -221,6 +221,10 @@ TEST_F(HuggingFaceDirectoryTest, SettingsThatShapesDoNotShowMustBeTheRuns) {
   EXPECT_EQ(refused([](auto& c) { c.router.routed_scaling_factor = 1; }), "model.routed_scaling_factor");
   EXPECT_EQ(refused([](auto& c) { c.router.topk_group = 3; }), "model.topk_group");
   EXPECT_EQ(refused([](auto& c) { c.router.topk_method = "group_limited_greedy"; }), "model.topk_method");
+  EXPECT_EQ(refused([](auto& c) { c.router.moe_router_enable_expert_bias = false; }),
+            "model.moe_router_enable_expert_bias");
+  EXPECT_EQ(refused([](auto& c) { c.tie_word_embeddings = true; }), "model.tie_word_embeddings");
+  EXPECT_EQ(refused([](auto& c) { c.router.moe_expert_capacity_factor = 2; }), "");
   EXPECT_EQ(refused([](auto& c) { c.balance.moe_aux_loss_coeff = 1; }), "");
 }
 

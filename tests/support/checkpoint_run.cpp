@@ -82,7 +82,6 @@ TrainState coded_train_state(int64_t step) {
           .consumed_samples = 32 * step,
           .consumed_tokens = 1000 * step + 7,
           .skipped_steps = 2,
-          .skipped_in_a_row = 1,
           .seed = 1234,
           .data_fingerprint = 77};
 }

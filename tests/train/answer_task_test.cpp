@@ -44,7 +44,8 @@ class AnswerTask : public testing::Test {
   DataDirectory directory_;
   Tokenizer tokenizer_ = evaluation_tokenizer(directory_);
   Transformer model_;
-  Examinee examinee_{model_, alone(), tokenizer_, {.max_length = 40, .batch_size = 2}, 12, {}};
+  Examinee examinee_{
+      model_, alone(), tokenizer_, {.max_length = 40, .batch_size = 2}, 12, tokenizer_.stop_ids(), {}};
 };
 
 TEST_F(AnswerTask, ReadsWhatTheModelWritesUpToTheStopText) {
@@ -69,9 +70,12 @@ TEST_F(AnswerTask, AStopTextMayBeASpecialToken) {
   Tokenizer special(directory_.write_bytes("special.json", file.dump()));
   ids.erase(std::find(ids.begin(), ids.end(), stop), ids.end());
 
-  const Examinee examinee{model_, alone(), special, examinee_.limits, examinee_.max_tokens, {"never", name}};
+  const Examinee examinee{model_, alone(),        special, examinee_.limits, examinee_.max_tokens,
+                          {},     {"never", name}};
   const auto report = run(examinee, nlohmann::json{{"query", query}, {"target", "7"}}.dump());
   EXPECT_EQ(report.samples.at(0)["answer"], readable_text(special, ids));
+  const Examinee by_id{model_, alone(), special, examinee_.limits, examinee_.max_tokens, {stop}, {}};
+  EXPECT_EQ(run(by_id, nlohmann::json{{"query", query}, {"target", "7"}}.dump()).samples, report.samples);
 }
 
 TEST_F(AnswerTask, AQueryMayBeEmptyIfATextHasABeginning) {
@@ -83,7 +87,7 @@ TEST_F(AnswerTask, RefusesIdsThatTheModelLacks) {
   auto config = byte_model_config();
   config.vocab_size = 'q';
   Transformer small(config, alone(), at::kFloat);
-  const Examinee examinee{small, alone(), tokenizer_, examinee_.limits, examinee_.max_tokens, {}};
+  const Examinee examinee{small, alone(), tokenizer_, examinee_.limits, examinee_.max_tokens, {}, {}};
   EXPECT_THROW(run(examinee, R"({"query": "q", "target": "1"})"), ConfigError);
 }
 

@@ -15,7 +15,8 @@ CheckpointManifest example() {
                     .skipped_steps = 3,
                     .skipped_in_a_row = 1,
                     .seed = 9,
-                    .data_fingerprint = 0x0123456789abcdefu};
+                    .data_fingerprint = 0x0123456789abcdefu,
+                    .base_fingerprint = 0xa123456789abcdefu};
   manifest.num_updates = 997;
   manifest.layout = {.data = 2, .expert = 3};
   manifest.files = {{"rank-00000.safetensors", 100, 0xfedcba9876543210u}, {"rank-00001.safetensors", 7, 1}};
@@ -56,6 +57,7 @@ TEST(CheckpointManifest, ReadsBackWhatWasPrinted) {
   EXPECT_EQ(manifest.state.skipped_in_a_row, 1);
   EXPECT_EQ(manifest.state.seed, 9);
   EXPECT_EQ(manifest.state.data_fingerprint, 0x0123456789abcdefu);
+  EXPECT_EQ(manifest.state.base_fingerprint, 0xa123456789abcdefu);
   EXPECT_EQ(manifest.num_updates, 997);
   EXPECT_EQ(manifest.layout.data, 2);
   EXPECT_EQ(manifest.layout.expert, 3);

@@ -84,6 +84,19 @@ TEST(CheckpointWriter, WritesWhatTheManifestSaysAndKeepsTheLast) {
   EXPECT_EQ(read_text_file(directory + "/step-0000004/config.yaml", 100), "run_dir: x\n");
 }
 
+TEST(CheckpointWriter, KeepsAllWhileStepsAreSkipped) {
+  const TemporaryDirectory run;
+  run_layout(1, 1, [&](const LayoutRank& rank) {
+    Optimizer optimizer(coded_parameters(rank, 3), rank.groups, {});
+    CheckpointWriter writer({.directory = run.path("c"), .most_recent_k = 1}, rank.groups.world);
+    writer.save({.step = 5}, optimizer);
+    writer.save({.step = 6, .skipped_in_a_row = 1}, optimizer);
+    EXPECT_EQ(names_in(run.path("c")), (Names{"latest", "step-0000005", "step-0000006"}));
+    writer.save({.step = 7}, optimizer);
+    EXPECT_EQ(names_in(run.path("c")), (Names{"latest", "step-0000007"}));
+  });
+}
+
 TEST(CheckpointWriter, CopiesTheTokenizer) {
   const TemporaryDirectory run;
   write_text_file_durably(run.path("tok.json"), "{\"model\":1}");

@@ -24,7 +24,10 @@ class DialogueTest : public testing::Test {
 
   Dialogue open(const DialogueConfig& config) { return Dialogue(model_, alone(), tokenizer_, chat_, config); }
   DialogueConfig greedy(int64_t max_tokens, int64_t max_length) {
-    return {.sampling = {.temperature = 0, .max_tokens = max_tokens}, .system = "", .max_length = max_length};
+    return {.sampling = {.temperature = 0, .max_tokens = max_tokens},
+            .system = "",
+            .max_length = max_length,
+            .stop_ids = chat_.stop_ids()};
   }
   // What the model says after these turns, by a forward pass for each token.
   std::string expected_answer(const Conversation& turns, int64_t max_tokens) {

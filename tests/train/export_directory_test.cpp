@@ -4,11 +4,13 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "comm/loopback_communicator.h"
 #include "interchange/hugging_face_directory.h"
 #include "interchange/hugging_face_tensors.h"
+#include "tests/support/chat_files.h"
 #include "tests/support/interchange_models.h"
 #include "tests/support/token_files.h"
 #include "train/export_model.h"
@@ -103,6 +105,7 @@ class ExportTest : public testing::Test {
   void export_with(int reads, uint64_t max_shard_bytes) {
     TrainedRun run;
     run.config.model = interchange_config("llama");
+    run.config.data = data_;
     run.checkpoint = source_.path();
     run.tokenizer = existing_tokenizer(run.checkpoint);
     run.parameters = std::make_unique<FailingParameters>(run.config.model, reads);
@@ -111,6 +114,7 @@ class ExportTest : public testing::Test {
     });
   }
 
+  DataConfig data_;
   DataDirectory source_;
   DataDirectory out_;
 };
@@ -143,6 +147,20 @@ TEST_F(ExportTest, WhatLiesBesideATokenizerNeedsNone) {
             (Names{kConfigJson, kSingleShard, "generation_config.json", "tokenizer.model"}));
   EXPECT_EQ(read_bytes(out_.path("generation_config.json")), ends);
   EXPECT_NE(read_bytes(out_.path(kConfigJson)).find("\"eos_token_id\": 2"), std::string::npos);
+}
+
+TEST_F(ExportTest, OfWhatLearnedFromConversationsAlsoTheEndOfAnAnswerEndsATextAndTheTemplateIsWritten) {
+  source_.write_bytes("tokenizer.json", byte_tokenizer({"<|endoftext|>", "<|im_start|>", "<|im_end|>"}, ""));
+  source_.write_bytes("generation_config.json", R"({"eos_token_id": 0, "top_p": 0.5})");
+  data_.train = {"chats.jsonl"};
+  data_.chat.chat_template = "chatml";
+  export_with(1 << 20, 1 << 30);
+  const auto ids = byte_ids("<|im_end|>", {"<|endoftext|>", "<|im_start|>", "<|im_end|>"});
+  const auto generation = nlohmann::json::parse(read_bytes(out_.path("generation_config.json")));
+  EXPECT_EQ(generation["top_p"], 0.5);
+  EXPECT_EQ(generation["eos_token_id"].at(0), ids.at(0));
+  EXPECT_EQ(generation["eos_token_id"].back(), 0);
+  EXPECT_NE(read_bytes(out_.path("chat_template.jinja")).find("<|im_start|>user"), std::string::npos);
 }
 
 TEST_F(ExportTest, AMissingTokenizerIsNoticedBeforeAnyShardIsWritten) {

@@ -38,6 +38,45 @@ TEST(RunDirectory, KeepsTheTokenizerAndItsSettings) {
   EXPECT_FALSE(std::filesystem::exists(to + "/merges.txt"));
 }
 
+TEST(RunDirectory, IsNoModelOfHuggingFace) {
+  const TemporaryDirectory temporary;
+  write_text_file_durably(temporary.path("config.json"), "{}");
+  EXPECT_THROW(RunDirectory run(temporary.path()), InputError);
+}
+
+TEST(RunDirectory, KeepsNothingOfAnEarlierTokenizerUnlessTheRunHasBegun) {
+  const TemporaryDirectory temporary;
+  const auto first = temporary.path("first"), second = temporary.path("second"), to = temporary.path("run");
+  for (const auto& path : {first, second, to}) std::filesystem::create_directories(path);
+  for (const auto* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
+    write_text_file_durably(first + "/" + name, "{1}");
+  }
+  write_text_file_durably(to + "/config.yaml", "stays");
+  write_text_file_durably(second + "/tokenizer.json", "{2}");
+  keep_tokenizer(first + "/tokenizer.json", to);
+  keep_tokenizer(second + "/tokenizer.json", to);
+  EXPECT_EQ(read_text_file(to + "/tokenizer.json", 100), "{2}");
+  EXPECT_FALSE(std::filesystem::exists(to + "/tokenizer_config.json"));
+  EXPECT_FALSE(std::filesystem::exists(to + "/chat_template.jinja"));
+  EXPECT_TRUE(std::filesystem::exists(to + "/config.yaml"));
+}
+
+TEST(RunDirectory, TokenFilesOfAnotherVocabularyAreRefused) {
+  const TemporaryDirectory temporary;
+  for (const auto* name : {"a", "b", "same", "none"})
+    std::filesystem::create_directories(temporary.path(name));
+  write_text_file_durably(temporary.path("a/tokenizer.json"), "{1}");
+  write_text_file_durably(temporary.path("same/tokenizer.json"), "{1}");
+  write_text_file_durably(temporary.path("b/tokenizer.json"), "{2}");
+  const auto own = temporary.path("a/tokenizer.json");
+  const auto in = [&](const char* name) { return temporary.path(name); };
+  EXPECT_NO_THROW(
+      check_vocabularies({in("a/train"), in("same/train"), in("none/train"), in("b/chats.jsonl")}, own));
+  EXPECT_NO_THROW(check_vocabularies({in("b/train")}, ""));
+  EXPECT_NO_THROW(check_vocabularies({in("b/train")}, in("none/tokenizer.json")));
+  EXPECT_THROW(check_vocabularies({in("a/train"), in("b/train")}, own), InputError);
+}
+
 TEST(RunDirectory, KeepsWhatLiesBesideATokenizerThatIsNotThere) {
   const TemporaryDirectory temporary;
   const auto from = temporary.path("model"), to = temporary.path("run");

@@ -1,0 +1,29 @@
+#pragma once
+// Which tokens begin and end the texts of a model: what generation stops at and what an export says.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/chat_template.h"
+
+namespace granule {
+
+struct TextEnds {
+  std::optional<int64_t> begin;
+  std::vector<int64_t> end;  ///< any of them ends a text; the first is what the model was taught to write
+};
+
+/// As the generation_config.json of the model in `directory` says, else its config.json of Hugging Face;
+/// nothing if neither does. Throws InputError.
+TextEnds recorded_text_ends(const std::string& directory);
+
+/// What ends an answer by `chat` (null: the model has learned from no conversations), then what is recorded
+/// in `directory`; what neither says, `tokenizer` does.
+TextEnds text_ends_of(const std::string& directory, const Tokenizer& tokenizer, const ChatTemplate* chat);
+
+/// The generation_config.json of `directory` says these then; what else it says stays.
+void write_text_ends(const std::string& directory, const TextEnds& ends);
+
+}  // namespace granule
