@@ -86,7 +86,8 @@ void add_plan_command(CLI::App& app, Command& chosen) {
       ->check(at_least(1));
   command->add_option("--pipeline", arguments->pipeline, "pipeline stages; by default 1, in a search all")
       ->check(at_least(1));
-  command->add_option("--hardware", arguments->hardware, "YAML file of configs/hardware; by default h100");
+  command->add_option("--hardware", arguments->hardware,
+                      "path of a YAML file, such as configs/hardware/h800.yaml; default: an H100");
   command
       ->add_option("--memory", arguments->memory_gib, "GiB that a rank may use, in place of the hardware's")
       ->check(above_zero());

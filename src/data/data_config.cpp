@@ -59,8 +59,11 @@ void DataConfig::check_tokenizer() const {
 std::string DataConfig::tokenizer_path() const {
   if (!tokenizer.empty()) return tokenizer;
   if (train.empty() && valid.empty()) return "";
-  const std::filesystem::path first = train.empty() ? valid.front() : train.front();
-  return (first.parent_path() / "tokenizer.json").string();
+  return tokenizer_beside(train.empty() ? valid.front() : train.front());
+}
+
+std::string tokenizer_beside(const std::string& file) {
+  return (std::filesystem::path(file).parent_path() / "tokenizer.json").string();
 }
 
 }  // namespace granule

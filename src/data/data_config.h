@@ -44,4 +44,7 @@ struct DataConfig {
   std::string tokenizer_path() const;
 };
 
+/// Where the tokenizer.json of a file of data lies, if it has one.
+std::string tokenizer_beside(const std::string& file);
+
 }  // namespace granule

@@ -13,35 +13,38 @@ namespace granule {
 
 namespace {
 
-void losses_line(std::ostream& out, const std::string& what, const SetLosses& losses) {
-  out << "  " << std::left << std::setw(34) << what << std::right;
-  for (const double loss : losses.by_set) out << std::setw(12) << loss;
-  out << std::setw(12) << losses.mean << '\n';
+// Of a set's column: its name and a space fit.
+int width_of(const NamedData& set) {
+  return std::max(12, static_cast<int>(set.name.size()) + 2);
 }
 
 void loss_table(std::ostream& out, const ModelConfig& model, const ExpertAnalysis& analysis) {
+  const auto line = [&](const std::string& what, const SetLosses& losses) {
+    out << "  " << std::left << std::setw(34) << what << std::right;
+    for (size_t i = 0; i < losses.by_set.size(); ++i) {
+      out << std::setw(width_of(analysis.sets[i])) << losses.by_set[i];
+    }
+    out << std::setw(12) << losses.mean << '\n';
+  };
   out << "loss, nats per token" << std::setw(16) << "";
-  for (const auto& set : analysis.sets) out << std::setw(12) << set.name;
+  for (const auto& set : analysis.sets) out << std::setw(width_of(set)) << set.name;
   out << std::setw(12) << "mean" << '\n';
-  losses_line(out, "as trained", analysis.unchanged);
+  line("as trained", analysis.unchanged);
   for (const auto& changed : analysis.disabled) {
-    losses_line(out,
-                "top " + std::to_string(changed.intervention.num_disabled) + " of " +
-                    std::to_string(model.router.n_routed_experts) + " disabled",
-                changed.losses);
+    line("top " + std::to_string(changed.intervention.num_disabled) + " of " +
+             std::to_string(model.router.n_routed_experts) + " disabled",
+         changed.losses);
   }
   for (const auto& changed : analysis.fewer) {
-    losses_line(out, std::to_string(changed.intervention.num_chosen) + " routed experts a token",
-                changed.losses);
+    line(std::to_string(changed.intervention.num_chosen) + " routed experts a token", changed.losses);
   }
   if (analysis.replaced) {
-    losses_line(
-        out, "no shared, " + std::to_string(analysis.replaced->intervention.num_chosen) + " routed experts",
-        analysis.replaced->losses);
+    line("no shared, " + std::to_string(analysis.replaced->intervention.num_chosen) + " routed experts",
+         analysis.replaced->losses);
   }
 }
 
-// The experts of a layer that a set uses most, beyond the mean over sets.
+// The experts of a layer that a set uses most beyond the mean over sets; empty if none.
 std::string favourites(const ExpertAnalysis& analysis, size_t set, size_t layer) {
   constexpr int64_t kShown = 3;
   at::Tensor mean_E;
@@ -58,6 +61,7 @@ std::string favourites(const ExpertAnalysis& analysis, size_t set, size_t layer)
   std::ostringstream out;
   for (int64_t i = 0; i < std::min(kShown, order_E.numel()); ++i) {
     const auto e = order_E[i].item<int64_t>();
+    if (std::lround(100 * excess_E[e].item<double>()) <= 0) break;
     out << (i > 0 ? ", " : "") << e << " (" << std::lround(100 * own_E[e].item<double>()) << " %)";
   }
   return out.str();
@@ -76,9 +80,10 @@ void use_table(std::ostream& out, const ExpertAnalysis& analysis) {
       const std::span<const int64_t> counts(count_E.data_ptr<int64_t>(),
                                             static_cast<size_t>(count_E.numel()));
       const auto statistics = expert_statistics(counts, 0, 0, use.num_tokens);
-      out << "  " << std::left << std::setw(12) << analysis.sets[set].name << std::right
-          << " busiest / mean expert " << statistics.load_imbalance;
-      if (uses.size() > 1) out << ", more than others it uses experts " << favourites(analysis, set, layer);
+      out << "  " << std::left << std::setw(width_of(analysis.sets[set])) << analysis.sets[set].name
+          << std::right << " busiest / mean expert " << statistics.load_imbalance;
+      const auto liked = favourites(analysis, set, layer);
+      if (!liked.empty()) out << ", more than others it uses experts " << liked;
       out << '\n';
     }
   }

@@ -210,8 +210,12 @@ std::string comparison_as_text(const std::vector<NamedPlan>& plans) {
 std::string search_as_text(const PlanSearch& search) {
   Table table({"layouts that fit, fastest first", "step", "memory", "days", "rank-hours"});
   for (const auto& plan : search.feasible) {
+    const bool ends = std::isfinite(plan.run.seconds);
+    const auto length = [&](const std::string& text) {
+      return !plan.knows_steps() ? "?" : ends ? text : "never";
+    };
     table.add({"  " + describe(plan.layout), seconds(plan.step.total()), gib(plan.memory.total()),
-               fixed(plan.run.seconds / 86400, 2), short_count(plan.run.rank_hours)});
+               length(fixed(plan.run.seconds / 86400, 2)), length(short_count(plan.run.rank_hours))});
   }
   Table reasons({"layouts that do not"});
   for (const auto& plan : search.infeasible) {

@@ -9,9 +9,12 @@ namespace {
 
 std::vector<int64_t> divisors(int64_t number) {
   std::vector<int64_t> found;
-  for (int64_t candidate = 1; candidate <= number; ++candidate) {
-    if (number % candidate == 0) found.push_back(candidate);
+  for (int64_t candidate = 1; candidate <= number / candidate; ++candidate) {
+    if (number % candidate != 0) continue;
+    found.push_back(candidate);
+    if (candidate != number / candidate) found.push_back(number / candidate);
   }
+  std::ranges::sort(found);
   return found;
 }
 

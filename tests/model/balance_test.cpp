@@ -165,6 +165,13 @@ TEST(BalanceConfig, RefusesWhatMeansNothing) {
   EXPECT_THROW(check({.n_device_groups = 1, .moe_device_aux_loss_coeff = 1}, routed), ConfigError);
   EXPECT_NO_THROW(check({.n_device_groups = 4, .moe_device_aux_loss_coeff = 1}, routed));
   EXPECT_THROW(check({.moe_comm_aux_loss_coeff = 1}, routed), ConfigError);
+  EXPECT_NO_THROW(check({.moe_router_load_balancing_type = "none", .moe_z_loss_coeff = 1}, routed));
+  EXPECT_THROW(check({.moe_router_load_balancing_type = "none", .moe_aux_loss_coeff = 1}, routed),
+               ConfigError);
+  EXPECT_THROW(
+      check({.moe_router_load_balancing_type = "none", .n_device_groups = 4, .moe_device_aux_loss_coeff = 1},
+            routed),
+      ConfigError);
 }
 
 }  // namespace

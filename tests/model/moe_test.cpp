@@ -123,6 +123,11 @@ void limit_devices(RouterConfig& router) {
   router.topk_group = 2;
 }
 
+void no_balance(BalanceConfig& balance) {
+  balance.moe_router_load_balancing_type = "none";
+  balance.moe_aux_loss_coeff = 0;
+}
+
 void all_losses(BalanceConfig& balance) {
   balance.moe_aux_loss_coeff = 0.3;
   balance.n_device_groups = 2;
@@ -179,7 +184,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SelectionBias", [](auto& r, auto&) { r.moe_router_enable_expert_bias = true; }},
         Case{"GroupsByTheirBest", [](auto& r, auto&) { limit_devices(r); }},
         Case{"V3", [](auto& r, auto&) { as_scaled_v3(r); }},
-        Case{"NoBalance", [](auto&, auto& b) { b.moe_router_load_balancing_type = "none"; }},
+        Case{"NoBalance", [](auto&, auto& b) { no_balance(b); }},
         Case{"MicroBatchLoss", [](auto&, auto& b) { b.moe_router_load_balancing_type = "aux_loss"; }},
         Case{"GlobalBatchLoss", [](auto&, auto& b) { b.moe_router_load_balancing_type = "global_aux_loss"; }},
         Case{"DeviceLoss",
@@ -195,7 +200,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ZLoss", [](auto&, auto& b) { b.moe_z_loss_coeff = 0.1; }},
         Case{"ZLossAlone",
              [](auto&, auto& b) {
-               b.moe_router_load_balancing_type = "none";
+               no_balance(b);
                b.moe_z_loss_coeff = 0.1;
              }},
         Case{"EveryLossBySequence",

@@ -53,5 +53,15 @@ TEST(PlanReport, ListsWhatFitsAndWhyOthersDoNot) {
   EXPECT_EQ(text.find(" \n"), std::string::npos) << "spaces at the end of a line";
 }
 
+TEST(PlanReport, GivesNoLengthThatNobodyKnows) {
+  auto epochs = paper_config("deepseekmoe_16b");
+  epochs.train.num_train_epochs = 8;
+  expect_contains(search_as_text(search_layouts(epochs, 8, {.memory_gib = 400})), "?");
+  const HardwareConfig failing{.memory_gib = 400, .hours_between_failures = 1e-4};
+  const auto text = search_as_text(search_layouts(paper_config("deepseekmoe_16b"), 8, failing));
+  expect_contains(text, "never");
+  EXPECT_EQ(text.find("inf"), std::string::npos) << text;
+}
+
 }  // namespace
 }  // namespace granule
