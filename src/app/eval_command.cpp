@@ -30,6 +30,7 @@ struct EvalArguments {
   std::vector<std::string> stops{"Question:", "</s>", "<|im_end|>"};
   std::string samples;
   bool json = false;
+  std::vector<std::string> of_tasks;  ///< options that were given and mean nothing for --task loss
 };
 
 void print_report(const nlohmann::ordered_json& report, bool as_json) {
@@ -96,8 +97,8 @@ void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arg
 }
 
 void check_arguments(const EvalArguments& arguments) {
-  if (arguments.task == kLossTask && !arguments.samples.empty()) {
-    throw UserError(ExitCode::kUsage, "--samples is for tasks of examples; --task loss has none");
+  if (arguments.task == kLossTask && !arguments.of_tasks.empty()) {
+    throw UserError(ExitCode::kUsage, arguments.of_tasks.front() + " is for tasks of examples; --task loss has none");
   }
   if (arguments.task != kLossTask && arguments.data.empty()) {
     throw UserError(ExitCode::kUsage, "--task " + arguments.task + " needs --data FILE ...: its examples");
@@ -151,7 +152,12 @@ void add_eval_command(CLI::App& app, Command& chosen) {
       ->capture_default_str();
   command->add_option("--samples", arguments->samples, "file for a line of JSON for each of a task's examples");
   command->add_flag("--json", arguments->json, "print JSON: an object for each task's file, one for the loss");
-  command->callback([&chosen, arguments] { chosen = [=](World& world) { return eval_command(world, *arguments); }; });
+  command->callback([&chosen, arguments, command] {
+    for (const auto* name : {"--max-length", "--max-tokens", "--stop", "--samples"}) {
+      if (command->count(name) > 0) arguments->of_tasks.emplace_back(name);
+    }
+    chosen = [=](World& world) { return eval_command(world, *arguments); };
+  });
 }
 
 }  // namespace granule

@@ -98,8 +98,9 @@ def test_each_stop_is_one_text_kept_whole(run, files, tmp_path):
     letter = next(letter for letter in "".join(whole) if letter.isascii() and letter.isalpha())
     assert answers("--stop", f"[{letter}]") == whole
     assert answers("--stop", "no such text", "--stop", letter) == [answer.partition(letter)[0] for answer in whole]
-    assert "model.none is no known key" in jobs.run("eval", run, "--stop", "x", "model.none=2", ranks=None,
-                                                    code=2).stderr
+    error = jobs.run("eval", run, "--task", "answer", "--data", files["answer"], "--stop", "x", "model.none=2", ranks=None,
+                     code=2).stderr
+    assert "model.none is no known key" in error
 
 
 def test_what_cannot_be_examined_is_refused_with_its_line(run, tmp_path):
@@ -112,7 +113,8 @@ def test_what_cannot_be_examined_is_refused_with_its_line(run, tmp_path):
     samples = tmp_path / "none" / "samples"
     assert f"{samples}: cannot create" in jobs.run("eval", run, "--task", "choice", "--data", bad, "--samples", samples,
                                                    ranks=None, code=1).stderr
-    assert "--samples is for tasks" in jobs.run("eval", run, "--samples", tmp_path / "x", ranks=None, code=2).stderr
+    for option, value in (("--samples", tmp_path / "x"), ("--max-length", 8), ("--max-tokens", 8), ("--stop", "x")):
+        assert f"{option} is for tasks" in jobs.run("eval", run, option, value, ranks=None, code=2).stderr
     assert not (tmp_path / "x").exists()
     assert "needs --data" in jobs.run("eval", run, "--task", "match", ranks=None, code=2).stderr
     assert "choice" in jobs.run("eval", run, "--task", "chioce", "--data", bad, ranks=None, code=2).stderr

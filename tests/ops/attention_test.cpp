@@ -73,10 +73,10 @@ TEST_P(AttentionOfDtype, DocumentsBeginAnywhereBehindLongOnes) {
       auto segment_BS = at::zeros({1, S}, at::kLong);
       for (const auto begin : begins) segment_BS.narrow(1, begin, S - begin) += 1;
       segment_BS.narrow(1, begins.back() + 7, S - begins.back() - 7).fill_(-1);
-      const auto q = at::randn({1, S, 2, dim}).to(dtype).set_requires_grad(true);
+      const auto q = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
       const auto k = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
       const auto v = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
-      const auto grad = at::randn({1, S, 2, dim}).to(dtype) * segment_BS.ge(0).view({1, S, 1, 1});
+      const auto grad = at::randn({1, S, 1, dim}).to(dtype) * segment_BS.ge(0).view({1, S, 1, 1});
       const auto out = causal_attention(q, k, v, segment_BS);
       out.backward(grad);
       const auto expected = naive_attention(q, k, v, segment_BS, grad);
