@@ -94,7 +94,7 @@ StepBenchmark benchmark_step(World& world, const RunConfig& config, int64_t warm
     world.all().barrier();
     StepOutcome outcome;
     auto seconds =
-        at::full({1}, seconds_of([&] { outcome = step.run(batch, config.optimizer.lr); }), at::kDouble);
+        at::full({1}, seconds_of([&] { outcome = step.run(batch, config.optimizer.lr); }, device), at::kDouble);
     auto phases = timer.take();
     world.all().all_reduce_max(seconds);
     result.losses.push_back(outcome.loss);

@@ -17,6 +17,7 @@ namespace granule {
 namespace {
 
 constexpr std::chrono::microseconds kPoll{50};
+constexpr std::chrono::milliseconds kSpin{1};  // most calls settle long before a sleep would end
 
 ncclDataType_t nccl_type(at::ScalarType dtype) {
   if (dtype == at::kFloat) return ncclFloat32;
@@ -112,7 +113,15 @@ void NcclTransport::check(ncclResult_t result, const char* call) {
 }
 
 void NcclTransport::wait_until_settled(const char* call) {
-  for (;; std::this_thread::sleep_for(kPoll)) {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto pause = [&] {
+    if (std::chrono::steady_clock::now() - begun < kSpin) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(kPoll);
+    }
+  };
+  for (;; pause()) {
     const std::lock_guard lock(mutex_);
     if (comm_ == nullptr) throw std::runtime_error(join_text(call, " in group ", group_.name(), ": aborted"));
     ncclResult_t state = ncclSuccess;

@@ -179,6 +179,20 @@ at::Tensor attention_by_operators(const at::Tensor& q_BSHd, const at::Tensor& k_
   return masked_attention(q_BSHd, k_BSGd, v_BSGd, sees);
 }
 
+// cuDNN's attention makes a plan for every new shape, and here each token is one.
+class WithoutPlans {
+ public:
+  WithoutPlans() : before_(at::globalContext().userEnabledCuDNNSDP()) {
+    at::globalContext().setSDPUseCuDNN(false);
+  }
+  ~WithoutPlans() { at::globalContext().setSDPUseCuDNN(before_); }
+  WithoutPlans(const WithoutPlans&) = delete;
+  WithoutPlans& operator=(const WithoutPlans&) = delete;
+
+ private:
+  const bool before_;
+};
+
 }  // namespace
 
 at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, const at::Tensor& v_BSGd,
@@ -205,6 +219,7 @@ at::Tensor cached_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BPGd, 
   const int64_t P = k_BPGd.size(1), G = k_BPGd.size(2);
   CHECK(sees_B1SP.sizes() == (at::IntArrayRef{B, 1, S, P}), "mask of ", sees_B1SP.sizes());
   const at::NoGradGuard no_gradients;
+  const WithoutPlans without_plans;
   // The queries that share a key head become rows of one: keys and values are read where they are, not
   // copied.
   const int64_t R = H / G;

@@ -20,11 +20,12 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Logits held at a time.
-constexpr int64_t kChunkElements = int64_t{1} << 23;
+// Logits held at a time: on a GPU many more, since each chunk goes through the whole head's gradient once.
+constexpr int64_t kChunkElements = int64_t{1} << 23, kDeviceChunkElements = int64_t{1} << 27;
 
-int64_t chunk_rows(int64_t V) {
-  return std::max<int64_t>(16, kChunkElements / std::max<int64_t>(V, 1));
+int64_t chunk_rows(const at::Tensor& head_VD) {
+  const auto elements = head_VD.is_cpu() ? kChunkElements : kDeviceChunkElements;
+  return std::max<int64_t>(16, elements / std::max<int64_t>(head_VD.size(0), 1));
 }
 
 struct Inputs {
@@ -72,7 +73,7 @@ void losses_by_kernels(const Inputs& in, at::Tensor& loss_T, Gradients& gradient
 }
 
 void losses_by_matmul(const Inputs& in, at::Tensor& loss_T, Gradients& gradients) {
-  const int64_t T = in.hidden_TD.size(0), rows = chunk_rows(in.head_VD.size(0));
+  const int64_t T = in.hidden_TD.size(0), rows = chunk_rows(in.head_VD);
   const auto label_T1 = in.label_T.masked_fill(~in.mask_T, 0).unsqueeze(1);
   for (int64_t begin = 0; begin < T; begin += rows) {
     const int64_t count = std::min(rows, T - begin);

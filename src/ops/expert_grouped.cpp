@@ -13,7 +13,7 @@ constexpr int64_t kMaxGroups = 1024;
 
 // Where each group ends, in the memory of the rows, as LibTorch's grouped product wants it.
 at::Tensor ends_on_device(const ExpertInputs& inputs) {
-  return at::tensor(inputs.end_G, at::kLong).to(inputs.x_TD.options().dtype(at::kInt));
+  return at::tensor(inputs.end_G, at::kInt).to(inputs.x_TD.device(), at::kInt, /*non_blocking=*/true);
 }
 
 // The rows of each group times its matrix; bf16 with fp32 sums.

@@ -136,7 +136,10 @@ RowOrder order_rows_by_sorting(const at::Tensor& group_TK, int64_t num_groups) {
 }  // namespace
 
 RowOrder RowOrder::to(at::Device device) const {
-  return {source_N.to(device), position_TK.to(device), end_G};
+  const auto moved = [&](const at::Tensor& rows) {
+    return rows.to(device, rows.scalar_type(), /*non_blocking=*/true);
+  };
+  return {moved(source_N), moved(position_TK), end_G};
 }
 
 RowOrder order_rows(const at::Tensor& group_TK, int64_t num_groups) {
