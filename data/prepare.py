@@ -101,6 +101,8 @@ def parse_arguments(arguments=None):
     options = parser.parse_args(arguments)
     options.wheel = options.wheel or not (options.text or options.jsonl or options.debian)
     check_split(parser, options)
+    if options.tokenizer and options.tokenizer.is_dir():  # of Hugging Face
+        options.tokenizer /= "tokenizer.json"
     if options.tokenizer and options.special_tokens:
         parser.error("--special-tokens are for a new vocabulary, that of --tokenizer stays as it is")
     if any(len(token) < 2 for token in options.special_tokens):
@@ -340,6 +342,8 @@ def publish(directory, output):
 def prepare(options, request):
     with workplace(options.output) as temporary:
         opened = open_sources(options)
+        if options.tokenizer:  # what is wrong with it is said before hours of reading
+            vocabulary.given_tokenizer(options.tokenizer)
         say("reading")
         survey = Survey(opened, options)
         warn_of_damage(opened)

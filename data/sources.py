@@ -96,6 +96,12 @@ def lines_of(path):
         yield from file
 
 
+def leads_astray(link, root):
+    """Whether a link to a directory leads to one that holds the root, so to all that lies beside it, or to a hidden one."""
+    target = Path(os.path.realpath(link))
+    return link.is_symlink() and (target.name.startswith(".") or target in (root, *root.parents))
+
+
 def files_below(path, made=frozenset(), follow_links=True):
     """Regular files of a directory, sorted, without hidden ones and the resolved paths in `made`; or the file itself.
     A directory to which several ways lead is read once, by the first in the order of names."""
@@ -103,13 +109,14 @@ def files_below(path, made=frozenset(), follow_links=True):
         return [path]
     if not path.is_dir():
         raise SourceError(f"{path}: no such file or directory")
-    found, seen = [], set()
+    found, seen, root = [], set(), Path(os.path.realpath(path))
     for directory, names, files in os.walk(path, followlinks=follow_links):
         if os.path.realpath(directory) in seen:
             names.clear()
             continue
         seen.add(os.path.realpath(directory))
-        names[:] = sorted(name for name in names if not name.startswith("."))
+        names[:] = sorted(name for name in names
+                          if not name.startswith(".") and not leads_astray(Path(directory) / name, root))
         found += [Path(directory) / name for name in files if not name.startswith(".")]
     return sorted(file for file in found if file.is_file() and file.resolve() not in made)
 

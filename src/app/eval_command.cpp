@@ -18,6 +18,7 @@ namespace granule {
 namespace {
 
 constexpr const char* kLossTask = "loss";
+constexpr const char* kAnswerTask = "answer";
 
 struct EvalArguments {
   std::string model;
@@ -79,7 +80,7 @@ void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arg
                           tokenizer,
                           {.max_length = max_length, .batch_size = arguments.batch_size},
                           arguments.max_tokens,
-                          trained.stop_ids(tokenizer),
+                          arguments.task == kAnswerTask ? trained.stop_ids(tokenizer) : std::vector<int64_t>(),
                           arguments.stops};
   for (const auto& path : arguments.data) {
     const auto result = run_task(arguments.task, examinee, path);

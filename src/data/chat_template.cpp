@@ -152,9 +152,7 @@ ChatTemplate::Parts ChatTemplate::parse(const std::string& name, const std::stri
   Parts parts;
   std::string text;
   const auto end_text = [&] {
-    if (text.empty()) return;
-    check_text(key, text);
-    parts.push_back({Part::Kind::kText, text, {}});
+    if (!text.empty()) parts.push_back({Part::Kind::kText, text, {}});
     text.clear();
   };
   for (size_t i = 0; i < pattern.size(); ++i) {
@@ -180,12 +178,17 @@ ChatTemplate::Parts ChatTemplate::parse(const std::string& name, const std::stri
 }
 
 // Patterns copied from elsewhere spell tokens out.
-void ChatTemplate::check_text(const std::string& key, const std::string& text) const {
-  for (const auto& name : tokenizer_.added_names()) {
-    if (text.find(name) == std::string::npos || !tokenizer_.is_special(*tokenizer_.find_added(name)))
-      continue;
-    throw ConfigError(key, text, "spells out the special token ", name,
-                      ", which would be read as letters; write {", name, "}");
+void ChatTemplate::check_spelling() const {
+  for (const auto* parts :
+       {&begin_, &system_, &user_, &user_with_input_, &before_answer_, &answer_, &after_answer_}) {
+    for (const auto& part : *parts) {
+      for (const auto& name : tokenizer_.added_names()) {
+        if (part.text.find(name) == std::string::npos || !tokenizer_.is_special(*tokenizer_.find_added(name)))
+          continue;
+        throw ConfigError("data.chat.pattern", part.text, "spells out the special token ", name,
+                          ", which would be learned as letters; write {", name, "}");
+      }
+    }
   }
 }
 

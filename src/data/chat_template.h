@@ -28,6 +28,9 @@ class ChatTemplate {
   /// tokenizer must outlive the template.
   ChatTemplate(const ChatConfig& config, Tokenizer& tokenizer);
 
+  /// Throws ConfigError if text of the pattern is the name of a special token: not what anyone wants to train
+  /// on.
+  void check_spelling() const;
   /// All turns; throws UserError if the template has no place for one of them.
   TemplatedChat render(const Conversation& turns) const;
   /// The turns and then all that stands before an answer: what a model goes on from. The same ids as `render`
@@ -53,7 +56,6 @@ class ChatTemplate {
 
   std::string jinja_of(const Parts& parts) const;
   Parts parse(const std::string& name, const std::string& pattern) const;
-  void check_text(const std::string& key, const std::string& text) const;
   static void check_places(const std::string& key, const std::string& pattern, const Parts& parts,
                            int64_t num_contents, int64_t num_inputs);
   /// What {name} in braces stands for.

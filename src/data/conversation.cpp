@@ -32,7 +32,7 @@ Role read_role(const JsonField& field) {
 }
 
 bool is_empty(const Json& value) {
-  return value.empty();
+  return value.empty() || value == "";
 }
 bool is_one(const Json& value) {
   return value == 1;
@@ -40,27 +40,30 @@ bool is_one(const Json& value) {
 bool is_true(const Json& value) {
   return value == true;
 }
+bool is_no_list(const Json& value) {
+  return !value.is_array() || value.empty();
+}
 
 void refuse_unless(bool (*changes_nothing)(const Json&), const JsonField& object, const char* key) {
   const auto field = object.find(key);
   if (field && !changes_nothing(field->value())) field->refuse("is not supported; leave it out");
 }
 
-// What a message or a line may say of what is to be learned, and nobody here would follow.
-void refuse_unsupported(const JsonField& object) {
-  refuse_unless(is_empty, object, "tool_calls");
-  refuse_unless(is_empty, object, "function_call");
-  refuse_unless(is_one, object, "weight");
-  refuse_unless(is_true, object, "train");
+// What an answer may say of how it is to be learned, and nobody here would follow.
+void check_answer(const JsonField& message) {
+  refuse_unless(is_empty, message, "tool_calls");
+  refuse_unless(is_empty, message, "function_call");
+  refuse_unless(is_one, message, "weight");
+  refuse_unless(is_true, message, "train");
 }
 
 Conversation read_messages(const JsonField& messages) {
   Conversation turns;
   for (const auto& message : messages.items()) {
-    refuse_unsupported(message);
     const bool by_from = !message.find("role") && message.find("from");
     const auto role = message[by_from ? "from" : "role"];
     turns.push_back({read_role(role), message[by_from ? "value" : "content"].text()});
+    if (turns.back().role == Role::kAssistant) check_answer(message);
     if (turns.back().role == Role::kSystem && turns.size() > 1) {
       role.refuse("is \"system\", which only the first turn can be");
     }
@@ -73,7 +76,7 @@ std::string optional_text(const JsonField& line, const std::string& key) {
 }
 
 Conversation read_pair(const JsonField& line, const ConversationKeys& keys) {
-  refuse_unless(is_empty, line, "history");
+  refuse_unless(is_no_list, line, "history");
   return {{Role::kUser, line[keys.prompt].text(), optional_text(line, keys.input)},
           {Role::kAssistant, line[keys.completion].text()}};
 }
@@ -111,7 +114,6 @@ void ConversationKeys::check() const {
 
 Conversation read_conversation(const JsonField& line, const ConversationKeys& keys) {
   const auto& shape = keys.messages.empty() && keys.prompt.empty() ? shape_of(line) : keys;
-  refuse_unsupported(line);
   auto turns = shape.messages.empty() ? read_pair(line, shape) : read_messages(line[shape.messages]);
   const auto system = optional_text(line, shape.system);
   if (system.empty()) return turns;

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "data/blended_source.h"
 #include "data/chat_source.h"
+#include "data/chat_template.h"
 #include "data/pretraining_source.h"
 #include "data/validation_source.h"
 
@@ -19,13 +20,14 @@ DocumentRule document_rule(const DataConfig& config) {
 }
 
 PackedChats open_chats(const DataConfig& config, const std::vector<std::string>& files, int64_t seq_length,
-                       int64_t vocab_size) {
+                       int64_t vocab_size, bool to_train) {
   const auto tokenizer_path = config.tokenizer_path();
   if (!std::filesystem::exists(tokenizer_path)) {
     throw ConfigError("data.tokenizer", tokenizer_path,
                       "must be the tokenizer.json of the model that is trained: conversations are text");
   }
   Tokenizer tokenizer(tokenizer_path);
+  if (to_train) ChatTemplate(config.chat, tokenizer).check_spelling();
   auto [examples, counts] = load_chat_examples(files, config.chat, tokenizer, seq_length + 1, vocab_size);
   PackedChats chats(std::move(examples), seq_length, config.chat.packing);
   log_info(join_text(join(files, ", "), ": ", describe(counts, seq_length + 1)));
@@ -41,8 +43,8 @@ std::unique_ptr<SampleSource> open_training_source(const DataConfig& config, int
   config.check();
   if (config.train.empty()) throw ConfigError("data.train", "[]", "must name at least one file");
   if (config.trains_on_chats()) {
-    return std::make_unique<ChatTrainingSource>(open_chats(config, config.train, seq_length, vocab_size),
-                                                seed, num_epochs);
+    return std::make_unique<ChatTrainingSource>(
+        open_chats(config, config.train, seq_length, vocab_size, /*to_train=*/true), seed, num_epochs);
   }
   if (num_epochs > 0) {
     throw ConfigError("train.num_train_epochs", num_epochs,
@@ -66,8 +68,8 @@ std::unique_ptr<SampleSource> open_validation_source(const DataConfig& config, i
                                                      int64_t vocab_size, int64_t max_samples) {
   if (config.valid.empty()) throw ConfigError("data.valid", "[]", "must name at least one file");
   if (config.validates_on_chats()) {
-    return std::make_unique<ChatValidationSource>(open_chats(config, config.valid, seq_length, vocab_size),
-                                                  max_samples);
+    return std::make_unique<ChatValidationSource>(
+        open_chats(config, config.valid, seq_length, vocab_size, /*to_train=*/false), max_samples);
   }
   std::vector<TokenFile> files;
   for (const auto& prefix : config.valid) files.emplace_back(prefix, vocab_size);

@@ -19,14 +19,6 @@ void BalanceConfig::check(const RouterConfig& router) const {
   needs_scores("model.moe_device_aux_loss_coeff", moe_device_aux_loss_coeff);
   needs_scores("model.moe_comm_aux_loss_coeff", moe_comm_aux_loss_coeff);
   needs_scores("model.moe_z_loss_coeff", moe_z_loss_coeff);
-  const auto needs_loads = [&](const char* key, double coefficient) {
-    if (coefficient == 0 || moe_router_load_balancing_type != "none") return;
-    throw ConfigError(key, coefficient,
-                      "means nothing with model.moe_router_load_balancing_type = none; set it to 0");
-  };
-  needs_loads("model.moe_aux_loss_coeff", moe_aux_loss_coeff);
-  needs_loads("model.moe_device_aux_loss_coeff", moe_device_aux_loss_coeff);
-  needs_loads("model.moe_comm_aux_loss_coeff", moe_comm_aux_loss_coeff);
   if (n_device_groups > 0 && router.n_routed_experts % n_device_groups != 0) {
     throw ConfigError("model.n_device_groups", n_device_groups,
                       "must divide model.n_routed_experts = ", router.n_routed_experts);
@@ -39,6 +31,17 @@ void BalanceConfig::check(const RouterConfig& router) const {
     throw ConfigError("model.moe_comm_aux_loss_coeff", moe_comm_aux_loss_coeff,
                       "balances the groups of grouped routing, but model.n_group = ", router.n_group);
   }
+}
+
+void BalanceConfig::check_training() const {
+  const auto needs_loads = [&](const char* key, double coefficient) {
+    if (coefficient == 0 || moe_router_load_balancing_type != "none") return;
+    throw ConfigError(key, coefficient,
+                      "means nothing with model.moe_router_load_balancing_type = none; set it to 0");
+  };
+  needs_loads("model.moe_aux_loss_coeff", moe_aux_loss_coeff);
+  needs_loads("model.moe_device_aux_loss_coeff", moe_device_aux_loss_coeff);
+  needs_loads("model.moe_comm_aux_loss_coeff", moe_comm_aux_loss_coeff);
 }
 
 namespace {

@@ -41,6 +41,8 @@ struct BalanceConfig {
 
   /// Throws ConfigError for coefficients that mean nothing with this router.
   void check(const RouterConfig& router) const;
+  /// Throws ConfigError for coefficients of losses that there are none of.
+  void check_training() const;
 
   LoadScope scope() const {
     return moe_router_load_balancing_type == "aux_loss" || is_global() ? LoadScope::kBatch

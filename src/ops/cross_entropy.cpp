@@ -44,18 +44,22 @@ bool kernels_fit(const Inputs& in) {
          in.hidden_TD.size(1) % 16 == 0;
 }
 
-std::vector<int64_t> valid_tokens(const at::Tensor& mask_T) {
+std::vector<int64_t> valid_tokens(const Inputs& in) {
   std::vector<int64_t> tokens;
-  const auto* mask = mask_T.const_data_ptr<bool>();
-  for (int64_t t = 0; t < mask_T.numel(); ++t) {
-    if (mask[t]) tokens.push_back(t);
+  const int64_t V = in.head_VD.size(0);
+  const auto* mask = in.mask_T.const_data_ptr<bool>();
+  const auto* label = in.label_T.const_data_ptr<int64_t>();
+  for (int64_t t = 0; t < in.mask_T.numel(); ++t) {
+    if (!mask[t]) continue;
+    CHECK(label[t] >= 0 && label[t] < V, "label ", label[t], " of a vocabulary of ", V);
+    tokens.push_back(t);
   }
   return tokens;
 }
 
 template <class Element>
 void losses_by_kernels(const Inputs& in, at::Tensor& loss_T, Gradients& gradients) {
-  const auto tokens = valid_tokens(in.mask_T);
+  const auto tokens = valid_tokens(in);
   const auto data = [](at::Tensor& sum) { return sum.defined() ? sum.mutable_data_ptr<float>() : nullptr; };
   const HeadTask<Element> task{.D = in.hidden_TD.size(1),
                                .V = in.head_VD.size(0),

@@ -7,6 +7,7 @@
 #include <array>
 #include <cmath>
 #include <iterator>
+#include <limits>
 #include <numeric>
 
 #include "base/check.h"
@@ -145,16 +146,22 @@ double Optimizer::reduce_gradients() {
   // Own slices of all ranks together hold every element once.
   world_.all_reduce_sum(squares);
   gradient_norm_ = std::sqrt(squares.item<double>());
+  // AdamW squares in fp32, and a moment that overflows stays so: no better than a norm that is not finite.
+  const double largest = std::sqrt(std::numeric_limits<float>::max());
+  if (gradient_norm_ * clip_factor() > largest) gradient_norm_ = std::numeric_limits<double>::infinity();
   return gradient_norm_;
+}
+
+double Optimizer::clip_factor() const {
+  return config_.clip_grad > 0 ? std::min(1.0, config_.clip_grad / (gradient_norm_ + 1e-6)) : 1.0;
 }
 
 void Optimizer::apply(double lr) {
   CHECK(std::isfinite(gradient_norm_), "an update from gradients of norm ", gradient_norm_);
-  const double clip_factor =
-      config_.clip_grad > 0 ? std::min(1.0, config_.clip_grad / (gradient_norm_ + 1e-6)) : 1.0;
+  const double factor = clip_factor();
   ++num_updates_;
   for (size_t i = 0; i < shards_.size(); ++i) {
-    update_shard(i, lr, clip_factor);
+    update_shard(i, lr, factor);
     buffers_[i].free_gradient();
     auto all = buffers_[i].parameter();
     buffers_[i].group().all_gather(buffers_[i].own_slice(all), all);

@@ -94,6 +94,8 @@ class Optimizer {
     bool decays;
   };
   static std::vector<DecayRun> decay_runs(const FlatBuffer& buffer);
+  /// What the gradients of the last reduction are multiplied by.
+  double clip_factor() const;
   void update_shard(size_t index, double lr, double clip_factor);
 
   OptimizerConfig config_;

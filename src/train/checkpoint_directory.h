@@ -16,10 +16,10 @@ namespace granule {
 inline constexpr char kManifestName[] = "manifest.json";
 inline constexpr char kConfigName[] = "config.yaml";
 inline constexpr char kTokenizerName[] = "tokenizer.json";
-/// What lies beside a tokenizer.json, in Hugging Face's names, and is carried along unread: a model's chat
-/// template and what transformers needs to use its tokenizer.
 inline constexpr char kGenerationConfig[] = "generation_config.json";
 inline constexpr char kChatTemplate[] = "chat_template.jinja";
+/// What lies beside a tokenizer.json, in Hugging Face's names, and is carried along unread: a model's chat
+/// template and what transformers needs to use its tokenizer.
 inline constexpr std::array kTokenizerSideFiles = {
     "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", kChatTemplate,
     kGenerationConfig,       "vocab.json",              "merges.txt",        "tokenizer.model"};

@@ -93,6 +93,7 @@ void CheckpointWriter::save(CheckpointManifest manifest, const WriteOwn& write_o
   refuse_failure(errors, what);
   refuse_failure(world_.all_gather_bytes(error), what);
   if (world_.rank() == 0) tidy(manifest.state);
+  world_.barrier();  // removing takes long where writing does
 }
 
 // Rank 0 makes the directory; all ranks get its name.

@@ -10,15 +10,15 @@ namespace granule {
 
 namespace {
 
-bool is_kept(const std::string& line, int64_t resume_step) {
-  const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object()) return false;
-  const auto step = json.find("step");
-  return step != json.end() && step->is_number_integer() && step->get<int64_t>() <= resume_step;
+// The step of a line; nothing for one that a crash cut short.
+std::optional<int64_t> step_of(const nlohmann::json& line) {
+  if (!line.is_object()) return std::nullopt;
+  const auto step = line.find("step");
+  return step != line.end() && step->is_number_integer() ? std::optional(step->get<int64_t>()) : std::nullopt;
 }
 
 /// `path`, its lines after `resume_step` gone.
-const std::string& cut_after(const std::string& path, int64_t resume_step) {
+const std::string& cut_after(const std::string& path, int64_t resume_step, bool& has_validation) {
   if (resume_step == 0) {
     write_text_file_durably(path, "");
     return path;
@@ -31,7 +31,11 @@ const std::string& cut_after(const std::string& path, int64_t resume_step) {
   const auto temporary = path + ".tmp";
   WriteFile kept(temporary);
   for (std::string line; std::getline(old_lines, line);) {
-    if (is_kept(line, resume_step)) kept.append(line + "\n");
+    const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const auto step = step_of(json);
+    if (!step || *step > resume_step) continue;
+    kept.append(line + "\n");
+    has_validation = has_validation || (*step == resume_step && json.contains(metric::kValidationLoss));
   }
   if (old_lines.bad()) throw InputError(path, "cannot be read");
   kept.sync();
@@ -53,6 +57,6 @@ std::string metrics_line(const MetricRecord& metrics) {
 }
 
 MetricsFile::MetricsFile(const std::string& path, int64_t resume_step)
-    : file_(cut_after(path, resume_step), WriteFile::Mode::kAppend) {}
+    : file_(cut_after(path, resume_step, has_validation_), WriteFile::Mode::kAppend) {}
 
 }  // namespace granule

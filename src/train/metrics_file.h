@@ -22,10 +22,13 @@ class MetricsFile {
   /// removed first, in one rename. 0 empties the file.
   MetricsFile(const std::string& path, int64_t resume_step);
 
+  /// Whether a line of `resume_step` holds a validation.
+  bool has_validation() const { return has_validation_; }
   /// One line, handed to the system at once; throws OutputError.
   void write(const MetricRecord& metrics) { file_.append(metrics_line(metrics) + "\n"); }
 
  private:
+  bool has_validation_ = false;
   WriteFile file_;
 };
 

@@ -46,6 +46,7 @@ void check_lora(const RunConfig& config) {
 void RunConfig::check(int64_t num_ranks) const {
   if (run_dir.empty()) throw ConfigError("run_dir", "\"\"", "must name a directory");
   check_model(num_ranks);
+  model.balance.check_training();
   data.check();
   check_lora(*this);
   optimizer.check();
@@ -67,6 +68,7 @@ void RunConfig::adopt_tokenizer() {
 }
 
 void RunConfig::check_vocabulary() const {
+  if (!data.tokenizer.empty()) return;
   auto tokenizer = has_begun(run_dir) ? existing_tokenizer(run_dir) : "";
   if (tokenizer.empty() && !checkpoint.load.empty()) tokenizer = tokenizer_of_model(checkpoint.load);
   if (tokenizer.empty()) tokenizer = data.tokenizer_path();
@@ -77,7 +79,6 @@ void RunConfig::check_vocabulary() const {
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config, [&](const RunConfig& read) { read.check(num_ranks); });
-  if (config.data.tokenizer.empty()) config.check_vocabulary();
   config.adopt_tokenizer();
   check_same_tokenizer(config.data.tokenizer_path(), config.run_dir);
   return config;

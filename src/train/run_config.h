@@ -109,7 +109,7 @@ struct RunConfig {
   /// starts from, unless the config names one.
   void adopt_tokenizer();
   /// Throws InputError for token files of another vocabulary than that of the run if it has begun, else of the model
-  /// that it starts from, else of the first file.
+  /// that it starts from, else of the first file; unless the config names one.
   void check_vocabulary() const;
 };
 

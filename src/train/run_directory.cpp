@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/check.h"
 #include "base/file.h"
@@ -27,6 +29,22 @@ void remove_others(const std::vector<CarriedFile>& files, const std::string& run
     const bool stays = std::ranges::any_of(files, [&](const auto& file) { return file.name == name; });
     if (!stays) std::filesystem::remove(run_dir + "/" + name);
   }
+}
+
+// What ids mean; how text is cut into them may differ.
+nlohmann::json vocabulary_of(const std::string& text) {
+  const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object() || !json.contains("model") || !json["model"].is_object()) return text;
+  nlohmann::json added;
+  for (const auto& token : json.value("added_tokens", nlohmann::json::array())) {
+    if (token.is_object()) added[token.value("content", "")] = token.value("id", -1);
+  }
+  return {json["model"].value("vocab", nlohmann::json()), added};
+}
+
+bool is_same_vocabulary(const std::string& left, const std::string& right) {
+  const auto ours = read_text_file(left, kMaxTokenizerBytes), theirs = read_text_file(right, kMaxTokenizerBytes);
+  return ours == theirs || vocabulary_of(ours) == vocabulary_of(theirs);
 }
 
 }  // namespace
@@ -77,13 +95,15 @@ void check_same_tokenizer(const std::string& tokenizer, const std::string& run_d
 
 void check_vocabularies(const std::vector<std::string>& files, const std::string& tokenizer) {
   if (tokenizer.empty() || !std::filesystem::exists(tokenizer)) return;
-  const auto text = read_text_file(tokenizer, kMaxTokenizerBytes);
+  std::set<std::string> same{tokenizer};
   for (const auto& file : files) {
     const auto own = tokenizer_beside(file);
-    if (is_json_lines_file(file) || !std::filesystem::exists(own)) continue;
-    if (read_text_file(own, kMaxTokenizerBytes) == text) continue;
-    throw InputError(file, "holds ids of ", own, ", which is another vocabulary than ", tokenizer,
-                     "; encode its text with that one, or name with data.tokenizer the one that all ids are of");
+    if (is_json_lines_file(file) || !std::filesystem::exists(own) || same.contains(own)) continue;
+    if (!is_same_vocabulary(own, tokenizer)) {
+      throw InputError(file, "holds ids of ", own, ", which is another vocabulary than ", tokenizer,
+                       "; encode its text with that one, or name with data.tokenizer the one that all ids are of");
+    }
+    same.insert(own);
   }
 }
 

@@ -34,8 +34,8 @@ std::string existing_tokenizer(const std::string& directory);
 /// newest checkpoint that is there; empty if there is none.
 std::string tokenizer_of_model(const std::string& path);
 
-/// Throws InputError for a token file beside which another tokenizer.json lies than `tokenizer`: its ids mean other
-/// text. Nothing is compared if there is no `tokenizer`.
+/// Throws InputError for a token file beside which a tokenizer.json lies whose tokens have other ids than those of
+/// `tokenizer`. Nothing is compared if there is no `tokenizer`.
 void check_vocabularies(const std::vector<std::string>& files, const std::string& tokenizer);
 
 /// Throws ConfigError if the run has begun with another tokenizer.json than this.

@@ -25,6 +25,8 @@ class RunLog {
   /// Whether that line should hold every expert's token count.
   bool expert_counts_are_due(int64_t step) const;
 
+  /// Whether the step that it goes on after has been validated, as rank 0 knows.
+  bool has_validation() const { return metrics_file_ && metrics_file_->has_validation(); }
   /// The metrics of a step that is due.
   void step(MetricRecord metrics);
   /// The metrics of an evaluation after step `metrics.step`.

@@ -15,6 +15,7 @@ std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& 
 
 Loader open_training(const RunConfig& config) {
   const auto& train = config.train;
+  config.check_vocabulary();
   return Loader(open_training_source(config.data, train.seq_length, config.model.vocab_size,
                                      static_cast<uint64_t>(config.rng.seed), train.num_train_epochs),
                 train.global_batch_size);

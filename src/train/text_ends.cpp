@@ -5,7 +5,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/file.h"
-#include "base/strict_json.h"
 #include "interchange/hugging_face_directory.h"
 #include "train/checkpoint_directory.h"
 
@@ -15,22 +14,30 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 24;
+using Json = nlohmann::ordered_json;
 
-// A number or a list of them.
-std::vector<int64_t> read_ids(const JsonField& config, const char* key) {
-  constexpr int64_t kMaxId = int64_t{1} << 24;
-  const auto field = config.find(key);
-  if (!field) return {};
-  if (!field->value().is_array()) return {field->integer(0, kMaxId)};
+constexpr uint64_t kMaxConfigBytes = uint64_t{1} << 24;
+constexpr int64_t kMaxId = int64_t{1} << 24;
+
+// A number or a list of them. What is no id says nothing: these files are others', and most of them is not
+// read.
+std::vector<int64_t> read_ids(const Json& config, const char* key) {
+  const auto found = config.find(key);
+  if (found == config.end()) return {};
   std::vector<int64_t> ids;
-  for (const auto& item : field->items()) ids.push_back(item.integer(0, kMaxId));
+  for (const auto& id : found->is_array() ? *found : Json::array({*found})) {
+    if (id.is_number_unsigned() && id < kMaxId) ids.push_back(id.get<int64_t>());
+  }
   return ids;
 }
 
-TextEnds read_text_ends(const std::string& path) {
-  const auto document = read_strict_json(path, kMaxConfigBytes);
-  const JsonField config(path, document);
+// Null for what is no JSON.
+Json read_json(const std::string& path) {
+  return Json::parse(read_text_file(path, kMaxConfigBytes), nullptr, /*allow_exceptions=*/false);
+}
+
+TextEnds text_ends_in(const Json& config) {
+  if (!config.is_object()) return {};
   const auto begin = read_ids(config, "bos_token_id");
   return {begin.empty() ? std::nullopt : std::optional(begin.front()), read_ids(config, "eos_token_id")};
 }
@@ -47,7 +54,7 @@ TextEnds recorded_text_ends(const std::string& directory) {
   for (const auto* name : {kGenerationConfig, kConfigJson}) {
     const auto path = directory + "/" + name;
     if (!fs::exists(path)) continue;
-    const auto ends = read_text_ends(path);
+    const auto ends = text_ends_in(read_json(path));
     if (!ends.end.empty()) return ends;
   }
   return {};
@@ -66,11 +73,11 @@ TextEnds text_ends_of(const std::string& directory, const Tokenizer& tokenizer, 
 
 void write_text_ends(const std::string& directory, const TextEnds& ends) {
   const auto path = directory + "/" + kGenerationConfig;
-  nlohmann::ordered_json json = {{"_from_model_config", true}};
+  Json json = {{"_from_model_config", true}};
   if (fs::exists(path)) {
-    const auto recorded = read_text_ends(path);
-    if (recorded.begin == ends.begin && recorded.end == ends.end) return;
-    json = nlohmann::ordered_json::parse(read_text_file(path, kMaxConfigBytes));
+    json = read_json(path);
+    const auto recorded = text_ends_in(json);
+    if (!json.is_object() || (recorded.begin == ends.begin && recorded.end == ends.end)) return;
   }
   if (ends.begin) json["bos_token_id"] = *ends.begin;
   if (ends.end.size() == 1) json["eos_token_id"] = ends.end.front();

@@ -16,7 +16,7 @@ struct TextEnds {
 };
 
 /// As the generation_config.json of the model in `directory` says, else its config.json of Hugging Face;
-/// nothing if neither does. Throws InputError.
+/// nothing if neither does.
 TextEnds recorded_text_ends(const std::string& directory);
 
 /// What ends an answer by `chat` (null: the model has learned from no conversations), then what is recorded

@@ -1,5 +1,6 @@
 #include "train/trained_model.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 
@@ -29,7 +30,13 @@ std::vector<int64_t> TrainedModel::stop_ids(Tokenizer& tokenizer) const {
 }
 
 void TrainedModel::check_vocabulary(const std::vector<std::string>& files) const {
-  if (config.data.tokenizer.empty()) check_vocabularies(files, tokenizer);
+  if (!config.data.tokenizer.empty()) return;
+  auto others = files;
+  std::erase_if(others, [&](const auto& file) {
+    const auto is_own = [&](const auto& own) { return std::ranges::find(own, file) != own.end(); };
+    return is_own(config.data.train) || is_own(config.data.valid);
+  });
+  check_vocabularies(others, tokenizer);
 }
 
 DataConfig TrainedModel::data() const {
@@ -72,7 +79,7 @@ void check_base_is_there(const std::string& base, const std::string& adapters, c
 std::unique_ptr<ParameterSource> merge(World& world, std::unique_ptr<Checkpoint> adapters, const RunConfig& config,
                                        bool verify) {
   auto base = open_parameters(world, config.checkpoint.load, verify);
-  check_base(*adapters, *base);
+  check_base(*adapters, fingerprint(*base), base->path());
   return std::make_unique<MergedLora>(std::move(base), std::move(adapters), config.lora.scale());
 }
 
@@ -147,10 +154,10 @@ std::string base_of_adapters(const Checkpoint& own, const std::string& load) {
   return base;
 }
 
-void check_base(const Checkpoint& own, const ParameterSource& base) {
+void check_base(const Checkpoint& own, uint64_t base_fingerprint, const std::string& path) {
   const auto expected = own.manifest().state.base_fingerprint;
-  if (expected == 0 || expected == fingerprint(base)) return;
-  throw InputError(own.path(), "holds adapters of another model than ", base.path(),
+  if (expected == 0 || expected == base_fingerprint) return;
+  throw InputError(own.path(), "holds adapters of another model than ", path,
                    "; checkpoint.load must name the one that they were made for");
 }
 

@@ -33,7 +33,8 @@ struct TrainedModel {
   const std::string& checked_tokenizer() const;
   /// What ends the texts that it writes: of one that has learned from conversations also what ends an answer.
   std::vector<int64_t> stop_ids(Tokenizer& tokenizer) const;
-  /// Throws InputError for token files of another vocabulary, unless an override names whose ids they are.
+  /// Throws InputError for token files of another vocabulary, unless they are the run's own or an override names
+  /// whose ids they are.
   void check_vocabulary(const std::vector<std::string>& files) const;
   /// Section `data`, whose text is read with `tokenizer` if there is one.
   DataConfig data() const;
@@ -60,7 +61,7 @@ RunConfig config_of(const std::string& checkpoint);
 /// began with if that is one of the run directory `load`, else `load`. Throws InputError if it is gone.
 std::string base_of_adapters(const Checkpoint& own, const std::string& load);
 
-/// Throws InputError if the adapters in `own` were made for another model than `base`.
-void check_base(const Checkpoint& own, const ParameterSource& base);
+/// Throws InputError if the adapters in `own` were made for another model than that of this fingerprint at `path`.
+void check_base(const Checkpoint& own, uint64_t base_fingerprint, const std::string& path);
 
 }  // namespace granule

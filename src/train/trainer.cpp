@@ -145,10 +145,10 @@ std::unique_ptr<ParameterSource> Trainer::open_parameters_of(const std::string& 
 void Trainer::load_base(const std::optional<Checkpoint>& own) {
   const auto path = own ? base_of_adapters(*own, config_.checkpoint.load) : config_.checkpoint.load;
   const auto source = open_parameters_of(path);
-  if (own) check_base(*own, *source);
+  base_fingerprint_ = fingerprint(*source);
+  if (own) check_base(*own, base_fingerprint_, source->path());
   restore_parameters(*source, split_adapters(model_->placed_parameters()).base, world_.all());
   base_ = absolute_path(source->path());
-  base_fingerprint_ = fingerprint(*source);
   log_info("adapters of " + base_);
 }
 
@@ -197,24 +197,28 @@ void Trainer::describe_run() {
 }
 
 ExitCode Trainer::run() {
+  const bool stopped_before_validation = is_due(config_.validation.eval_interval) && !is_validated();
+  if (stopped_before_validation && !validate()) return ExitCode::kStopped;
   while (state_.step < train_iters_) {
     advance();
-    const bool last = state_.step == train_iters_;
-    const auto due = [&](int64_t interval) { return last || (interval > 0 && state_.step % interval == 0); };
-    // Who asks has little time: a validation may take longer.
-    bool stop = asked_to_stop();
+    const bool stop = asked_to_stop(), last = state_.step == train_iters_;
     // What skips its steps may be broken for good.
     const bool sound = state_.skipped_in_a_row == 0;
-    if (stop || last || (sound && due(config_.checkpoint.save_interval))) save();
-    if (!stop && due(config_.validation.eval_interval)) stop = !validate();
-    if (stop && !last) {
-      if (saved_step_ != state_.step) save();
-      log_info(join_text("stopped after step ", state_.step, "; start again to go on"));
-      return ExitCode::kStopped;
-    }
+    if (stop || last || (sound && is_due(config_.checkpoint.save_interval))) save();
+    const bool validated = !is_due(config_.validation.eval_interval) || validate();
+    if (validated && (!stop || last)) continue;
+    if (saved_step_ != state_.step) save();
+    log_info(join_text("stopped after step ", state_.step, "; start again to go on"));
+    return ExitCode::kStopped;
   }
   return ExitCode::kOk;
 }
+
+bool Trainer::is_due(int64_t interval) const {
+  return state_.step == train_iters_ || (interval > 0 && state_.step > 0 && state_.step % interval == 0);
+}
+
+bool Trainer::is_validated() const { return world_.all().all_reduce_max(int64_t{log_->has_validation()}) != 0; }
 
 void Trainer::advance() {
   world_.set_step(state_.step + 1);
@@ -310,7 +314,7 @@ bool Trainer::validate() {
   const auto evaluation = evaluate(*model_, mesh_.replica(), *validation_loader_, bytes_V_, /*intervention=*/{},
                                    [this] { return asked_to_stop(); });
   if (!evaluation.complete) {
-    log_info(join_text("the validation of step ", state_.step, " is left out"));
+    log_info(join_text("the validation of step ", state_.step, " waits for the next start"));
     return false;
   }
   MetricRecord record;

@@ -57,7 +57,11 @@ class Trainer {
   MetricRecord metrics_of(const StepOutcome& outcome, double lr);
   void add_balance(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
   void add_routing(MetricRecord& record, const std::vector<RoutingStatistics>& routing) const;
-  /// False if a stop was asked for meanwhile: then there is no result.
+  /// Whether something is to be done after this step that is done every `interval` steps and after the last.
+  bool is_due(int64_t interval) const;
+  /// Whether the step that the run goes on after has been validated. Collective.
+  bool is_validated() const;
+  /// False if a stop was asked for: then there is no result, and the next start validates first.
   bool validate();
   void save();
   /// Seconds a step are measured from here: neither validation nor saving counts as step time.

@@ -197,9 +197,21 @@ TEST_F(ChatTemplateTest, RefusesPatternsThatAreNone) {
                "must have a token such as {eos} behind {content}");
   expect_error([](auto& p) { p.assistant = "{eos}{content}"; },
                "must have a token such as {eos} behind {content}");
-  expect_error(
-      [](auto& p) { p.user = "<|im_start|>user {content}"; },
-      "spells out the special token <|im_start|>, which would be read as letters; write {<|im_start|>}");
+}
+
+TEST_F(ChatTemplateTest, FindsTokensThatAreSpelledOut) {
+  auto tokenizer = open();
+  const ChatPattern good{.user = "U{content}", .assistant = "{<|im_start|>}{content}{eos}"};
+  EXPECT_NO_THROW(ChatTemplate(custom(good), tokenizer).check_spelling());
+  auto bad = good;
+  bad.user = "<|im_start|>user {content}";
+  const ChatTemplate chat(custom(bad), tokenizer);
+  try {
+    chat.check_spelling();
+    FAIL();
+  } catch (const ConfigError& error) {
+    EXPECT_NE(std::string(error.what()).find("write {<|im_start|>}"), std::string::npos) << error.what();
+  }
 }
 
 TEST_F(ChatTemplateTest, RefusesATurnWithoutAPlace) {

@@ -89,13 +89,17 @@ TEST(Conversation, SaysWhatIsWrongWithALine) {
                "field messages[0].train is not supported");
   expect_error(R"({"instruction": "u", "output": "a", "history": [["b", "c"]]})",
                "field history is not supported");
-  expect_error(R"({"weight": 0.5, "messages": [{"role": "user", "content": "u"}]})",
-               "field weight is not supported");
   EXPECT_EQ(
       read(
           R"({"messages": [{"role": "assistant", "content": "a", "weight": 1, "train": true, "tool_calls": []}]})"),
       "assistant: a");
   EXPECT_EQ(read(R"({"instruction": "u", "output": "a", "history": []})"), "user: u | assistant: a");
+  // Users' turns are not learned anyway, and columns of lines may mean anything.
+  EXPECT_EQ(
+      read(R"({"messages": [{"role": "user", "content": "u", "weight": 0, "train": false}], "weight": 0.5})"),
+      "user: u");
+  EXPECT_EQ(read(R"({"prompt": "u", "completion": "a", "train": "train", "history": "1960s"})"),
+            "user: u | assistant: a");
   EXPECT_EQ(read(R"({"history": [{"role": "user", "content": "u"}]})", {.messages = "history"}), "user: u");
 }
 

@@ -264,6 +264,10 @@ def test_directories_behind_links_are_read_once(tmp_path):
     (root / "b" / "up").symlink_to(root)
     (elsewhere / "deep" / "back").symlink_to(elsewhere)
     (root / "gone").symlink_to(tmp_path / "nowhere")
+    (root / "beside").symlink_to(tmp_path)  # leads to all that lies around the root
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / ".hidden" / "x.txt").write_text("secret\n")
+    (root / "shown").symlink_to(tmp_path / ".hidden")
     found = sources.TextSource([root]).files
     assert [str(path.relative_to(root)) for path in found] == ["a/deep/x.txt", "b/x.txt"]
     (tmp_path / "link").symlink_to(elsewhere)
@@ -555,9 +559,10 @@ def test_a_given_tokenizer_without_an_end_is_refused(tmp_path, books, config, pr
     tokenizer = make_tokenizer(tmp_path / "model", "</s>")
     if config:
         (tokenizer.parent / vocabulary.CONFIG).write_text(config)
-    with pytest.raises(SystemExit) as error:
-        run("--output", tmp_path / "out", "--text", books, "--tokenizer", tokenizer)
-    assert problem in str(error.value)
+    for given in (tokenizer, tokenizer.parent):
+        with pytest.raises(SystemExit) as error:
+            run("--output", tmp_path / "out", "--text", books, "--tokenizer", given)
+        assert problem in str(error.value)
 
 
 @pytest.mark.parametrize("arguments, problem", [

@@ -347,19 +347,29 @@ def test_a_stop_ends_a_validation(data, tmp_path):
     finally:
         jobs.end(job)
     assert job.returncode == 75, output
-    assert "the validation of step 1 is left out" in output
+    assert "the validation of step 1 waits for the next start" in output
     assert jobs.newest_checkpoint(tmp_path / "run").name == "step-0000001"
+    # The last step's, too.
+    for code, *own in ((75, "train.exit_duration_in_mins=1e-6"), (0,)):
+        jobs.run("train", config, "train.train_iters=2", "scheduler.lr_decay_style=constant", "scheduler.lr_warmup_iters=0",
+                 "validation.eval_interval=1", *own, ranks=2, code=code)
+    assert set(jobs.metrics(tmp_path / "run", "lm loss validation")) == {1, 2}
 
 
 def test_token_files_of_another_vocabulary_are_refused(data, tmp_path):
     other = shutil.copytree(data, tmp_path / "other")
-    (other / "tokenizer.json").write_text((data / "tokenizer.json").read_text() + "\n")
+    tokenizer = json.loads((data / "tokenizer.json").read_text())
+    vocab = tokenizer["model"]["vocab"]
+    (first, one), (second, two) = list(vocab.items())[:2]
+    vocab.update({first: two, second: one})
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer))
     config = jobs.write_config(tmp_path, data)
     blend = ("train", config, f"data.train=[{data}/train, {other}/train]", "train.train_iters=4")
     error = jobs.run(*blend, ranks=None, code=3).stderr
     assert f"{other}/train: holds ids of {other}/tokenizer.json, which is another vocabulary" in error
     jobs.run(*blend, f"data.tokenizer={data}/tokenizer.json", ranks=None)
     run = tmp_path / "run"
+    jobs.run("eval", run, ranks=None)
     assert "another vocabulary" in jobs.run("eval", run, "--data", other / "valid", ranks=None, code=3).stderr
     jobs.run("eval", run, "--data", other / "valid", f"data.tokenizer={data}/tokenizer.json", ranks=None)
     tuning = ("train", config, f"run_dir={tmp_path}/tuned", f"checkpoint.load={run}", "checkpoint.finetune=true")

@@ -155,6 +155,13 @@ TEST(CrossEntropy, AFrozenHeadGetsNoGradient) {
   EXPECT_FALSE(head_VD.grad().defined());
 }
 
+TEST(CrossEntropy, RefusesLabelsThatThereAreNot) {
+  const auto hidden_TD = at::randn({3, 16}), head_VD = at::randn({64, 16}), mask_T = at::ones({3}, at::kBool);
+  for (const int64_t label : {-1, 64}) {
+    EXPECT_ANY_THROW(cross_entropy(hidden_TD, head_VD, at::full({3}, label, at::kLong), mask_T));
+  }
+}
+
 TEST(CrossEntropy, StaysFiniteForHugeLogits) {
   const auto hidden_TD = at::full({1, 16}, 2500.0).set_requires_grad(true);
   const auto head_VD = at::tensor({0.25f, -0.25f}).view({2, 1}).expand({2, 16}).contiguous();

@@ -239,6 +239,19 @@ TEST(Optimizer, ANonFiniteGradientOfOneRankIsSeenByAllAndNothingChanges) {
   }
 }
 
+TEST(Optimizer, AGradientWhoseSquareOverflowsIsNotFiniteUnlessClipped) {
+  for (const double clip : {0.0, 1.0}) {
+    run_layout(1, 1, [&](const LayoutRank& rank) {
+      const auto parameters = coded_parameters(rank, 3);
+      Optimizer optimizer(parameters, rank.groups, {.clip_grad = clip});
+      optimizer.zero_gradients();
+      write_coded_gradients(parameters, rank, 1);
+      parameters[0].tensor.grad().view({-1})[5] = 3e19f;
+      EXPECT_EQ(std::isfinite(optimizer.reduce_gradients()), clip > 0);
+    });
+  }
+}
+
 TEST(Optimizer, Bf16ParametersAreTheirMastersRounded) {
   run_layout(2, 1, [](const LayoutRank& rank) {
     const auto parameters = coded_parameters(rank, 3, at::kBFloat16);

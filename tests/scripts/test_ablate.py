@@ -305,6 +305,16 @@ def test_a_report_of_data_that_are_gone_is_refused(finished, data, tmp_path):
     assert f"evaluate.new = {corpus}/valid: there is no file {corpus}/valid.bin" in job.stderr
 
 
+def test_a_report_stays_where_no_run_of_the_data_is_found(finished, data, tmp_path):
+    runs, corpus = shutil.copytree(finished[1], tmp_path / "runs"), shutil.copytree(data, tmp_path / "corpus")
+    kept = (runs / "suite/results.md").read_text()
+    with open(corpus / "train.bin", "r+b") as file:
+        file.write(b"\1\0\1\0")
+    suite = write_suite(tmp_path, corpus)
+    assert "its report stays as it is" in ablate(suite, "--runs", runs, "--report-only", code=1).stderr
+    assert (runs / "suite/results.md").read_text() == kept
+
+
 @pytest.mark.parametrize("name, size, place", [("x.idx", 100, 99), ("x.bin", 3 << 20, 2 << 20), ("x.bin", 1 << 30, 0),
                                                ("x.bin", 1 << 30, 1 << 29), ("x.bin", (1 << 30) + 5, (1 << 30) + 4),
                                                ("tokenizer.json", 10, 5), ("x", 100, 50)])

@@ -26,8 +26,10 @@ def start(directory: Path, mpirun: str) -> subprocess.Popen:
     return subprocess.Popen(["bash", SCRIPT, "my.yaml", "a.b=c d"], cwd=directory, env=environment)
 
 
-def test_the_signal_reaches_mpirun_and_the_job_queues_itself_again(tmp_path):
-    job = start(tmp_path, TRAINS)
+# 138: the signal ended a program that had not come to its handler.
+@pytest.mark.parametrize("code", [75, 138])
+def test_the_signal_reaches_mpirun_and_the_job_queues_itself_again(tmp_path, code):
+    job = start(tmp_path, TRAINS.replace("75", str(code)))
     try:
         deadline = time.monotonic() + 60
         while not (tmp_path / "begun").exists():
@@ -36,14 +38,14 @@ def test_the_signal_reaches_mpirun_and_the_job_queues_itself_again(tmp_path):
         job.send_signal(signal.SIGUSR1)
         time.sleep(0.1)
         job.send_signal(signal.SIGUSR1)
-        assert job.wait(timeout=60) == 75
+        assert job.wait(timeout=60) == code
     finally:
         job.kill()
     assert (tmp_path / "mpirun.asked").read_text() == "--bind-to none granule train my.yaml a.b=c d\n"
     assert (tmp_path / "scontrol.asked").read_text() == "requeue 7\n"
 
 
-@pytest.mark.parametrize("code", [0, 3, 137])
+@pytest.mark.parametrize("code", [0, 3, 137, 138])
 def test_a_job_that_is_done_or_has_failed_is_not_queued_again(tmp_path, code):
     assert start(tmp_path, f"exit {code}").wait(timeout=60) == code
     assert not (tmp_path / "scontrol.asked").exists()

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "tests/support/temporary_directory.h"
 
 namespace granule {
@@ -65,9 +66,13 @@ TEST(RunDirectory, TokenFilesOfAnotherVocabularyAreRefused) {
   const TemporaryDirectory temporary;
   for (const auto* name : {"a", "b", "same", "none"})
     std::filesystem::create_directories(temporary.path(name));
-  write_text_file_durably(temporary.path("a/tokenizer.json"), "{1}");
-  write_text_file_durably(temporary.path("same/tokenizer.json"), "{1}");
-  write_text_file_durably(temporary.path("b/tokenizer.json"), "{2}");
+  const auto vocabulary = [](const char* merges, int id) {
+    return join_text(R"({"added_tokens": [{"id": 2, "content": "<e>"}], "model": {"vocab": {"a": 0, "b": )",
+                     id, R"(}, "merges": )", merges, "}}");
+  };
+  write_text_file_durably(temporary.path("a/tokenizer.json"), vocabulary(R"(["a b"])", 1));
+  write_text_file_durably(temporary.path("same/tokenizer.json"), vocabulary(R"([["a", "b"]])", 1));
+  write_text_file_durably(temporary.path("b/tokenizer.json"), vocabulary(R"(["a b"])", 3));
   const auto own = temporary.path("a/tokenizer.json");
   const auto in = [&](const char* name) { return temporary.path(name); };
   EXPECT_NO_THROW(

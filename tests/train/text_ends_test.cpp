@@ -39,6 +39,17 @@ TEST_F(TextEndsTest, GenerationConfigGoesBeforeConfigJsonAndBothBeforeTheTokeniz
   EXPECT_EQ(recorded_text_ends(path()).begin, 4);
 }
 
+TEST_F(TextEndsTest, WhatIsNoIdSaysNothing) {
+  for (const char* text :
+       {"", "[]", "{", R"({"eos_token_id": -1})", R"({"eos_token_id": "256"})", R"({"eos_token_id": null})",
+        R"({"eos_token_id": 2.0})", R"({"eos_token_id": []})"}) {
+    directory_.write_bytes("generation_config.json", text);
+    EXPECT_EQ(text_ends_of(path(), tokenizer_, nullptr).end, Ids{id("<|endoftext|>")}) << text;
+  }
+  directory_.write_bytes("generation_config.json", R"({"eos_token_id": [5, null]})");
+  EXPECT_EQ(text_ends_of(path(), tokenizer_, nullptr).end, Ids{5});
+}
+
 TEST_F(TextEndsTest, WhatEndsAnAnswerComesFirst) {
   ChatConfig config;
   config.chat_template = "chatml";
