@@ -235,9 +235,16 @@ def sample_of(texts, share):
 
 
 def make_vocabulary(opened, survey, options):
+    """The tokenizer and the id that ends a document."""
     special_tokens = [vocabulary.END_OF_DOCUMENT, *options.special_tokens]
     if options.bytes:
-        return vocabulary.byte_vocabulary(special_tokens)
+        tokenizer = vocabulary.byte_vocabulary(special_tokens)
+    else:
+        tokenizer = learn_vocabulary(opened, survey, options, special_tokens)
+    return tokenizer, tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT)
+
+
+def learn_vocabulary(opened, survey, options, special_tokens):
     share = min(1.0, options.sample_mb * 1e6 / max(survey.bytes, 1))
     say(f"training a vocabulary of {options.vocab_size} on {survey.bytes * share / 1e6:.1f} MB")
     begin = time.monotonic()
@@ -246,14 +253,6 @@ def make_vocabulary(opened, survey, options):
         say("  warning: the text has no more pairs that come twice")
     say(f"  {tokenizer.get_vocab_size()} entries in {time.monotonic() - begin:.0f} s")
     return tokenizer
-
-
-def choose_vocabulary(opened, survey, options):
-    """The tokenizer and the id that ends a document."""
-    if options.tokenizer:
-        return vocabulary.given_tokenizer(options.tokenizer)
-    tokenizer = make_vocabulary(opened, survey, options)
-    return tokenizer, tokenizer.token_to_id(vocabulary.END_OF_DOCUMENT)
 
 
 def write_vocabulary(tokenizer, options, directory):
@@ -342,13 +341,13 @@ def publish(directory, output):
 def prepare(options, request):
     with workplace(options.output) as temporary:
         opened = open_sources(options)
-        if options.tokenizer:  # what is wrong with it is said before hours of reading
-            vocabulary.given_tokenizer(options.tokenizer)
+        # What is wrong with it is said before hours of reading.
+        given = vocabulary.given_tokenizer(options.tokenizer) if options.tokenizer else None
         say("reading")
         survey = Survey(opened, options)
         warn_of_damage(opened)
         survey.check(options)
-        tokenizer, end_of_document = choose_vocabulary(opened, survey, options)
+        tokenizer, end_of_document = given or make_vocabulary(opened, survey, options)
         write_vocabulary(tokenizer, options, temporary)
         counts = encode_documents(opened, tokenizer, end_of_document, survey, options, temporary)
         num_tokens = counts["train"]["tokens"] + counts["valid"]["tokens"]

@@ -91,12 +91,13 @@ def main() -> int:
         return 0
     code = 0 if arguments.report_only else train(suites, arguments, granule)
     for suite in suites:
+        jobs = jobs_of(suite, arguments.runs)
         reported = (arguments.runs / suite.name / "report.html").exists()
-        if arguments.report_only and reported and not any(job.trained() for job in jobs_of(suite, arguments.runs)):
+        if arguments.report_only and reported and not any(job.trained() for job in jobs):
             print(f"{suite.name}: no run of this config and these data is trained; its report stays as it is", file=sys.stderr)
             code = 1
             continue
-        print(f"report: {write_report(suite, jobs_of(suite, arguments.runs), arguments.runs)}")
+        print(f"report: {write_report(suite, jobs, arguments.runs)}")
     return code
 
 
