@@ -27,10 +27,10 @@ int chat_command(World& world, ChatArguments arguments) {
   if (!arguments.chat_template.empty()) chat = {.chat_template = arguments.chat_template, .pattern = {}};
   if (arguments.dialogue.max_length == 0) arguments.dialogue.max_length = trained.config.train.seq_length;
   Tokenizer tokenizer(trained.checked_tokenizer());
-  const ChatTemplate chat_template(chat, tokenizer);
+  const std::optional<ChatTemplate> chat_template(std::in_place, chat, tokenizer);
   log_info("chat template: " + chat.chat_template);
-  arguments.dialogue.stop_ids = text_ends_of(trained.checkpoint, tokenizer, &chat_template).end;
-  Dialogue dialogue(*trained.model, world.all(), tokenizer, chat_template, arguments.dialogue);
+  arguments.dialogue.stop_ids = text_ends_of(trained.checkpoint, tokenizer, chat_template).end;
+  Dialogue dialogue(*trained.model, world.all(), tokenizer, *chat_template, arguments.dialogue);
   const bool typed = isatty(STDIN_FILENO) != 0;
   ChatTerminal terminal{std::cin, std::cout, typed && isatty(STDOUT_FILENO) != 0, typed ? STDIN_FILENO : -1};
   Interrupt interrupt;

@@ -23,10 +23,11 @@ class HangWatchdog {
   HangWatchdog(std::shared_ptr<CollectiveLog> log, std::chrono::milliseconds timeout,
                std::function<void(const std::string&)> on_hang);
   ~HangWatchdog();
-  /// Ten times the timeout from here on: for work that takes ranks very different times, as writing files.
-  void set_patient(bool patient) { patience_ = patient ? 10 : 1; }
   HangWatchdog(const HangWatchdog&) = delete;
   HangWatchdog& operator=(const HangWatchdog&) = delete;
+
+  /// Ten times the timeout from here on: for work that takes ranks very different times, as writing files.
+  void set_patient(bool patient) { patience_ = patient ? 10 : 1; }
 
  private:
   void watch();

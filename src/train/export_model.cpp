@@ -33,9 +33,8 @@ TextForms find_text_forms(const TrainedRun& run) {
   if (run.tokenizer.empty() || (!data.trains_on_chats() && !forms.ends.end.empty())) return forms;
   try {
     Tokenizer tokenizer(run.tokenizer);
-    std::optional<ChatTemplate> chat;
-    if (data.trains_on_chats()) chat.emplace(data.chat, tokenizer);
-    forms.ends = text_ends_of(run.checkpoint, tokenizer, chat ? &*chat : nullptr);
+    const auto chat = learned_template(data, tokenizer);
+    forms.ends = text_ends_of(run.checkpoint, tokenizer, chat);
     if (chat) forms.chat_template = chat->jinja();
   } catch (const InputError& error) {
     log_warning(join_text("nothing is said of what begins and ends a text: ", error.what()));

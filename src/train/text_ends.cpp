@@ -60,10 +60,16 @@ TextEnds recorded_text_ends(const std::string& directory) {
   return {};
 }
 
-TextEnds text_ends_of(const std::string& directory, const Tokenizer& tokenizer, const ChatTemplate* chat) {
+std::optional<ChatTemplate> learned_template(const DataConfig& data, Tokenizer& tokenizer) {
+  if (!data.trains_on_chats()) return std::nullopt;
+  return std::optional<ChatTemplate>(std::in_place, data.chat, tokenizer);
+}
+
+TextEnds text_ends_of(const std::string& directory, const Tokenizer& tokenizer,
+                      const std::optional<ChatTemplate>& chat) {
   const auto recorded = recorded_text_ends(directory);
   TextEnds ends{recorded.begin, {}};
-  if (chat != nullptr) add(chat->stop_ids(), ends.end);
+  if (chat) add(chat->stop_ids(), ends.end);
   add(recorded.end, ends.end);
   if (ends.end.empty()) add(tokenizer.stop_ids(), ends.end);
   const auto& prefix = tokenizer.text_prefix();

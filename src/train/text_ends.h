@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/chat_template.h"
+#include "data/data_config.h"
 
 namespace granule {
 
@@ -19,9 +20,13 @@ struct TextEnds {
 /// nothing if neither does.
 TextEnds recorded_text_ends(const std::string& directory);
 
-/// What ends an answer by `chat` (null: the model has learned from no conversations), then what is recorded
-/// in `directory`; what neither says, `tokenizer` does.
-TextEnds text_ends_of(const std::string& directory, const Tokenizer& tokenizer, const ChatTemplate* chat);
+/// The template of what has learned from conversations; nothing for what has learned from token files.
+std::optional<ChatTemplate> learned_template(const DataConfig& data, Tokenizer& tokenizer);
+
+/// What ends an answer by `chat`, if there is one, then what is recorded in `directory`; what neither says,
+/// `tokenizer` does.
+TextEnds text_ends_of(const std::string& directory, const Tokenizer& tokenizer,
+                      const std::optional<ChatTemplate>& chat);
 
 /// The generation_config.json of `directory` says these then; what else it says stays.
 void write_text_ends(const std::string& directory, const TextEnds& ends);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <optional>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -24,9 +23,7 @@ const std::string& TrainedModel::checked_tokenizer() const {
 }
 
 std::vector<int64_t> TrainedModel::stop_ids(Tokenizer& tokenizer) const {
-  std::optional<ChatTemplate> chat;
-  if (config.data.trains_on_chats()) chat.emplace(config.data.chat, tokenizer);
-  return text_ends_of(checkpoint, tokenizer, chat ? &*chat : nullptr).end;
+  return text_ends_of(checkpoint, tokenizer, learned_template(config.data, tokenizer)).end;
 }
 
 void TrainedModel::check_vocabulary(const std::vector<std::string>& files) const {

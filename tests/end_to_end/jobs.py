@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +120,13 @@ def metrics(run_dir: Path, name: str = "lm loss") -> dict[int, float]:
     """The values of a metric by step."""
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     return {record["step"]: record[name] for record in records if name in record}
+
+
+def wait_for_steps(job: subprocess.Popen, run_dir: Path, count: int) -> None:
+    """Until the running job has logged so many steps."""
+    while not (run_dir / "metrics.jsonl").exists() or len(metrics(run_dir)) < count:
+        assert job.poll() is None
+        time.sleep(0.05)
 
 
 def newest_checkpoint(run_dir: Path) -> Path:

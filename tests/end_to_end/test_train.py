@@ -189,9 +189,7 @@ def test_interrupt_of_a_single_rank_writes_a_checkpoint(data, tmp_path):
     config = jobs.write_config(tmp_path, data)
     job = jobs.start("train", config, "train.train_iters=100000", ranks=None)
     try:
-        while not (tmp_path / "run/metrics.jsonl").exists() or len(jobs.metrics(tmp_path / "run")) < 2:
-            assert job.poll() is None
-            time.sleep(0.05)
+        jobs.wait_for_steps(job, tmp_path / "run", 2)
         job.send_signal(signal.SIGINT)
         output, _ = job.communicate(timeout=jobs.PATIENCE_SECONDS)
     finally:
@@ -338,9 +336,7 @@ def test_a_stop_ends_a_validation(data, tmp_path):
     whole = ", ".join([f"{data}/train"] * 40)
     job = jobs.start("train", config, f"data.valid=[{whole}]", "validation.eval_interval=1", "validation.eval_iters=0", ranks=2)
     try:
-        while not (tmp_path / "run/metrics.jsonl").exists() or not jobs.metrics(tmp_path / "run"):
-            assert job.poll() is None
-            time.sleep(0.05)
+        jobs.wait_for_steps(job, tmp_path / "run", 1)
         time.sleep(0.5)
         job.send_signal(signal.SIGUSR1)
         output, _ = job.communicate(timeout=jobs.PATIENCE_SECONDS)
@@ -387,9 +383,7 @@ def test_a_rank_that_stands_still_ends_the_job(data, tmp_path):
     job = jobs.start("train", config, "train.train_iters=1000000", "checkpoint.save_interval=0",
                      "validation.eval_interval=0", "parallel.timeout_seconds=2", ranks=2)
     try:
-        while not (tmp_path / "run/metrics.jsonl").exists() or not jobs.metrics(tmp_path / "run"):
-            assert job.poll() is None
-            time.sleep(0.05)
+        jobs.wait_for_steps(job, tmp_path / "run", 1)
         jobs.kill_rank(job, 1, signal.SIGSTOP)
         output, _ = job.communicate(timeout=jobs.PATIENCE_SECONDS)
     finally:

@@ -31,6 +31,24 @@ at::Tensor random_segments(int64_t B, int64_t S) {
   return segment_BS;
 }
 
+// Value and gradients of random inputs. Padding, too, is one document.
+void expect_naive(const Shape& shape, at::ScalarType dtype, double tolerance, const at::Tensor& segment_BS) {
+  const auto& [B, S, H, G, dim] = shape;
+  const auto q = at::randn({B, S, H, dim}).to(dtype).set_requires_grad(true);
+  const auto k = at::randn({B, S, G, dim}).to(dtype).set_requires_grad(true);
+  const auto v = at::randn({B, S, G, dim}).to(dtype).set_requires_grad(true);
+  const auto grad = at::randn({B, S, H, dim}).to(dtype);
+  const auto out = causal_attention(q, k, v, segment_BS);
+  out.backward(grad);
+  const auto expected = naive_attention(q, k, v, segment_BS, grad);
+  EXPECT_EQ(out.scalar_type(), dtype);
+  EXPECT_TENSOR_NEAR(out, expected.out_BSHd, tolerance);
+  EXPECT_TENSOR_NEAR(q.grad(), expected.grad_q_BSHd, 2 * tolerance);
+  EXPECT_TENSOR_NEAR(k.grad(), expected.grad_k_BPGd, 4 * tolerance);
+  EXPECT_TENSOR_NEAR(v.grad(), expected.grad_v_BPGd, 4 * tolerance);
+  EXPECT_TRUE(out.isfinite().all().item<bool>());
+}
+
 class AttentionOfDtype : public testing::TestWithParam<std::tuple<Isa, at::ScalarType, double>> {};
 
 TEST_P(AttentionOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
@@ -43,19 +61,7 @@ TEST_P(AttentionOfDtype, ValueAndGradientsEqualTheNaiveLoop) {
     for (const bool packed : {false, true}) {
       SCOPED_TRACE(testing::Message()
                    << "S " << S << ", heads " << H << "/" << G << (packed ? ", packed" : ""));
-      const auto q = at::randn({B, S, H, dim}).to(dtype).set_requires_grad(true);
-      const auto k = at::randn({B, S, G, dim}).to(dtype).set_requires_grad(true);
-      const auto v = at::randn({B, S, G, dim}).to(dtype).set_requires_grad(true);
-      const auto segment_BS = packed ? random_segments(B, S) : at::Tensor();
-      const auto grad = at::randn({B, S, H, dim}).to(dtype);
-      const auto out = causal_attention(q, k, v, segment_BS);
-      out.backward(grad);
-      const auto expected = naive_attention(q, k, v, segment_BS, grad);
-      EXPECT_EQ(out.scalar_type(), dtype);
-      EXPECT_TENSOR_NEAR(out, expected.out_BSHd, tolerance);
-      EXPECT_TENSOR_NEAR(q.grad(), expected.grad_q_BSHd, 2 * tolerance);
-      EXPECT_TENSOR_NEAR(k.grad(), expected.grad_k_BPGd, 4 * tolerance);
-      EXPECT_TENSOR_NEAR(v.grad(), expected.grad_v_BPGd, 4 * tolerance);
+      expect_naive({B, S, H, G, dim}, dtype, tolerance, packed ? random_segments(B, S) : at::Tensor());
     }
   }
 }
@@ -73,19 +79,7 @@ TEST_P(AttentionOfDtype, DocumentsBeginAnywhereBehindLongOnes) {
       auto segment_BS = at::zeros({1, S}, at::kLong);
       for (const auto begin : begins) segment_BS.narrow(1, begin, S - begin) += 1;
       segment_BS.narrow(1, begins.back() + 7, S - begins.back() - 7).fill_(-1);
-      const auto q = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
-      const auto k = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
-      const auto v = at::randn({1, S, 1, dim}).to(dtype).set_requires_grad(true);
-      const auto grad = at::randn({1, S, 1, dim}).to(dtype) * segment_BS.ge(0).view({1, S, 1, 1});
-      const auto out = causal_attention(q, k, v, segment_BS);
-      out.backward(grad);
-      const auto expected = naive_attention(q, k, v, segment_BS, grad);
-      const int64_t end = begins.back() + 7;
-      EXPECT_TRUE(out.isfinite().all().item<bool>());
-      EXPECT_TENSOR_NEAR(out.narrow(1, 0, end), expected.out_BSHd.narrow(1, 0, end), tolerance);
-      EXPECT_TENSOR_NEAR(q.grad(), expected.grad_q_BSHd, 2 * tolerance);
-      EXPECT_TENSOR_NEAR(k.grad(), expected.grad_k_BPGd, 4 * tolerance);
-      EXPECT_TENSOR_NEAR(v.grad(), expected.grad_v_BPGd, 4 * tolerance);
+      expect_naive({1, S, 1, 1, dim}, dtype, tolerance, segment_BS);
     }
   }
 }

@@ -23,19 +23,19 @@ class TextEndsTest : public testing::Test {
 };
 
 TEST_F(TextEndsTest, WithoutAWordTheTokenizerSays) {
-  const auto ends = text_ends_of(path(), tokenizer_, nullptr);
+  const auto ends = text_ends_of(path(), tokenizer_, {});
   EXPECT_EQ(ends.begin, id("<bos>"));
   EXPECT_EQ(ends.end, Ids{id("<|endoftext|>")});
 }
 
 TEST_F(TextEndsTest, GenerationConfigGoesBeforeConfigJsonAndBothBeforeTheTokenizer) {
   directory_.write_bytes("config.json", R"({"bos_token_id": null, "eos_token_id": 7})");
-  EXPECT_EQ(text_ends_of(path(), tokenizer_, nullptr).end, Ids{7});
-  EXPECT_EQ(text_ends_of(path(), tokenizer_, nullptr).begin, std::nullopt);
+  EXPECT_EQ(text_ends_of(path(), tokenizer_, {}).end, Ids{7});
+  EXPECT_EQ(text_ends_of(path(), tokenizer_, {}).begin, std::nullopt);
   directory_.write_bytes("generation_config.json", R"({"temperature": 0.7})");
   EXPECT_EQ(recorded_text_ends(path()).end, Ids{7}) << "silence is no word";
   directory_.write_bytes("generation_config.json", R"({"bos_token_id": 4, "eos_token_id": [8, 9]})");
-  EXPECT_EQ(text_ends_of(path(), tokenizer_, nullptr).end, (Ids{8, 9}));
+  EXPECT_EQ(text_ends_of(path(), tokenizer_, {}).end, (Ids{8, 9}));
   EXPECT_EQ(recorded_text_ends(path()).begin, 4);
 }
 
@@ -44,19 +44,19 @@ TEST_F(TextEndsTest, WhatIsNoIdSaysNothing) {
        {"", "[]", "{", R"({"eos_token_id": -1})", R"({"eos_token_id": "256"})", R"({"eos_token_id": null})",
         R"({"eos_token_id": 2.0})", R"({"eos_token_id": []})"}) {
     directory_.write_bytes("generation_config.json", text);
-    EXPECT_EQ(text_ends_of(path(), tokenizer_, nullptr).end, Ids{id("<|endoftext|>")}) << text;
+    EXPECT_EQ(text_ends_of(path(), tokenizer_, {}).end, Ids{id("<|endoftext|>")}) << text;
   }
   directory_.write_bytes("generation_config.json", R"({"eos_token_id": [5, null]})");
-  EXPECT_EQ(text_ends_of(path(), tokenizer_, nullptr).end, Ids{5});
+  EXPECT_EQ(text_ends_of(path(), tokenizer_, {}).end, Ids{5});
 }
 
 TEST_F(TextEndsTest, WhatEndsAnAnswerComesFirst) {
   ChatConfig config;
   config.chat_template = "chatml";
-  const ChatTemplate chat(config, tokenizer_);
-  EXPECT_EQ(text_ends_of(path(), tokenizer_, &chat).end, (Ids{id("<|im_end|>"), id("<|endoftext|>")}));
+  const std::optional<ChatTemplate> chat(std::in_place, config, tokenizer_);
+  EXPECT_EQ(text_ends_of(path(), tokenizer_, chat).end, (Ids{id("<|im_end|>"), id("<|endoftext|>")}));
   directory_.write_bytes("generation_config.json", R"({"eos_token_id": 8})");
-  EXPECT_EQ(text_ends_of(path(), tokenizer_, &chat).end, (Ids{id("<|im_end|>"), id("<|endoftext|>"), 8}));
+  EXPECT_EQ(text_ends_of(path(), tokenizer_, chat).end, (Ids{id("<|im_end|>"), id("<|endoftext|>"), 8}));
 }
 
 TEST_F(TextEndsTest, WritingKeepsAllElse) {
