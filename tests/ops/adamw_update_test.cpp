@@ -127,7 +127,9 @@ TEST_P(AdamWOnIsa, AnElementDoesNotDependOnWhereTheSliceBegins) {
              part(gradient));
     }
     EXPECT_TRUE(parts.parameter.equal(whole.parameter) && parts.m.equal(whole.m) && parts.v.equal(whole.v));
-    if (in_halves) EXPECT_TRUE(parts.remainder.equal(whole.remainder));
+    if (in_halves) {
+      EXPECT_TRUE(parts.remainder.equal(whole.remainder));
+    }
   }
 }
 

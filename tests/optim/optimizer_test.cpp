@@ -25,7 +25,9 @@ class Collector {
     const std::lock_guard lock(mutex_);
     for_each_piece(parameters, [&](const ParameterPiece& piece, const at::Tensor& values) {
       const auto [place, is_new] = found_.try_emplace(piece.name, values.clone());
-      if (!is_new) EXPECT_TRUE(place->second.equal(values)) << piece.name << " differs between ranks";
+      if (!is_new) {
+        EXPECT_TRUE(place->second.equal(values)) << piece.name << " differs between ranks";
+      }
     });
   }
   const NamedTensors& found() const { return found_; }
