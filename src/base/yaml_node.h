@@ -22,7 +22,7 @@ struct YamlNode {
 
   const YamlNode* find(const std::string& key) const;
   YamlNode* find(const std::string& key);
-  /// "a number", "a section" ...: for messages.
+  /// "a list", "a section" ...: for messages.
   const char* kind_name() const;
 };
 

@@ -6,7 +6,6 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
 #include "base/check.h"
 #include "base/random.h"
@@ -39,9 +38,13 @@ at::TensorOptions options_of(const MoeShape& shape, at::Device device) {
 }
 
 ModelConfig layer_config(const MoeShape& shape) {
+  if (shape.num_experts_per_tok > shape.n_routed_experts) {
+    throw ConfigError("--top-k", shape.num_experts_per_tok, "must not exceed --experts = ", shape.n_routed_experts);
+  }
   ModelConfig config;
   config.hidden_size = shape.hidden_size;
   config.num_attention_heads = 1;
+  config.head_dim = 2;  // of no attention, whatever the layer's width
   config.moe_intermediate_size = shape.moe_intermediate_size;
   config.n_shared_experts = shape.n_shared_experts;
   config.router.n_routed_experts = shape.n_routed_experts;

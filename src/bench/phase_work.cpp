@@ -13,15 +13,17 @@ std::map<std::string, PhaseWork> phase_work(const ModelConfig& config, const Mod
       {"experts", 2.0 * static_cast<double>(size.dense + size.shared + size.routed_activated) * tokens},
       {"projections", 2.0 * static_cast<double>(size.attention + size.router) * tokens}};
 
+  // Frozen matrices have no gradients of their own; what adapters add is not counted.
+  const int backward = size.is_adapted() ? 1 : 2;
   std::map<std::string, PhaseWork> work;
   for (const auto& [phase, flops] : forward_flops) {
     work[phase].flops = flops;
-    work[phase + " backward"].flops = 2 * flops;
+    work[phase + " backward"].flops = backward * flops;
   }
-  work["head"].flops = 3 * head;  // its gradients are made in forward
+  work["head"].flops = (1 + backward) * head;  // its gradients are made in forward
   // Master, in one piece or in halves, and both moments are read and written, the gradient is read.
   const int64_t update_bytes = 2 * 4 + 2 * 2 * moment_bytes + 4;
-  work["update"].bytes = static_cast<double>(update_bytes * size.total());
+  work["update"].bytes = static_cast<double>(update_bytes * size.trained());
   return work;
 }
 

@@ -8,6 +8,7 @@
 #include "model/hash_table.h"
 #include "model/initialize.h"
 #include "model/recompute.h"
+#include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 
 namespace granule {
@@ -85,8 +86,7 @@ TokenLosses Transformer::token_losses(const at::Tensor& hidden_TD, const at::Ten
 }
 
 at::Tensor Transformer::logits(const at::Tensor& hidden_ND) const {
-  const at::NoGradGuard no_grad;
-  return at::linear(hidden_ND, head_VD()).to(at::kFloat);
+  return head_logits(hidden_ND, head_VD());
 }
 
 GenerationCache Transformer::make_cache(int64_t num_rows, int64_t capacity) const {

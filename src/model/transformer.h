@@ -37,7 +37,7 @@ class Transformer : public torch::nn::Module {
   /// Cross-entropy of each label, 0 where `mask_T` is false.
   TokenLosses token_losses(const at::Tensor& hidden_TD, const at::Tensor& label_T,
                            const at::Tensor& mask_T) const;
-  /// fp32 [N, V]; without gradients.
+  /// [N, V], fp32 as the loss takes them (fp64 for fp64); without gradients.
   at::Tensor logits(const at::Tensor& hidden_ND) const;
   /// For `num_rows` texts of at most `capacity` tokens each.
   GenerationCache make_cache(int64_t num_rows, int64_t capacity) const;

@@ -114,11 +114,7 @@ struct KernelAttention : torch::autograd::Function<KernelAttention> {
         .q_BSHd = q.contiguous(), .k_BSGd = k.contiguous(), .v_BSGd = v.contiguous(), .first_BS = first_BS};
     t.out_BSHd = at::empty_like(t.q_BSHd);
     t.log_sum_BHS = at::empty({q.size(0), q.size(2), q.size(1)}, q.options().dtype(at::kFloat));
-    if (q.scalar_type() == at::kFloat) {
-      granule::forward<float>(t);
-    } else {
-      granule::forward<Bf16>(t);
-    }
+    with_element(q.scalar_type(), [&]<class Element>(Element) { granule::forward<Element>(t); });
     context->save_for_backward({t.q_BSHd, t.k_BSGd, t.v_BSGd, first_BS, t.out_BSHd, t.log_sum_BHS});
     return t.out_BSHd;
   }
@@ -136,11 +132,7 @@ struct KernelAttention : torch::autograd::Function<KernelAttention> {
                     .grad_q_BSHd = at::empty_like(saved[0]),
                     .grad_k_BSGd = at::empty_like(saved[1]),
                     .grad_v_BSGd = at::empty_like(saved[2])};
-    if (t.q_BSHd.scalar_type() == at::kFloat) {
-      granule::backward<float>(t);
-    } else {
-      granule::backward<Bf16>(t);
-    }
+    with_element(t.q_BSHd.scalar_type(), [&]<class Element>(Element) { granule::backward<Element>(t); });
     return {t.grad_q_BSHd, t.grad_k_BSGd, t.grad_v_BSGd, at::Tensor()};
   }
 };
@@ -204,8 +196,7 @@ at::Tensor causal_attention(const at::Tensor& q_BSHd, const at::Tensor& k_BSGd, 
   const auto dtype = q_BSHd.scalar_type();
   CHECK(k_BSGd.scalar_type() == dtype && v_BSGd.scalar_type() == dtype,
         "queries, keys and values differ in dtype");
-  if (!q_BSHd.is_cpu()) return attention_by_operators(q_BSHd, k_BSGd, v_BSGd, segment_BS);
-  if ((dtype == at::kFloat || dtype == at::kBFloat16) && dim % 16 == 0) {
+  if (kernels_take(q_BSHd, dim)) {
     const auto first_BS = segment_BS.defined() ? first_seen(segment_BS) : at::zeros({B, S}, at::kLong);
     if (first_BS.defined()) return KernelAttention::apply(q_BSHd, k_BSGd, v_BSGd, first_BS);
   }

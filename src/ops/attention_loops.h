@@ -2,7 +2,7 @@
 // Causal attention, forward: for each tile of query rows the scores of a block of keys, their softmax with a
 // running maximum, and the weighted sum of values. Nothing of size S x S exists.
 
-#include "ops/tile.h"
+#include "ops/matrix_loops.h"
 
 namespace granule::GRANULE_ISA {
 
@@ -14,36 +14,6 @@ constexpr int64_t kScoreStride = kKeyBlock + 16;
 
 /// Stands for a score that is not seen; far below any that is.
 constexpr float kUnseen = -1e30f;
-
-/// All rows of a [S, dim] matrix as panels of 32 rows, for sums along dim; rows beyond S are zero.
-template <class Element>
-inline void pack_rows_transposed(const Element* rows, int64_t stride, int64_t S, int64_t dim,
-                                 uint32_t* panels) {
-  const int64_t depth = dim / kPerLane<Element>, lane_stride = stride / kPerLane<Element>;
-  for (int64_t s = 0; s < divide_up(S, kPanel) * kPanel; s += 16) {
-    uint32_t* panel = panels + s / kPanel * kPanel * depth;
-    for (int64_t i = s + 16; i < smaller(s + 32, S); ++i) ask_for(rows + i * stride, dim);
-    if (s + 16 <= S) {
-      pack_transposed(as_lanes(rows + s * stride), lane_stride, depth, panel, s % kPanel);
-      continue;
-    }
-    for (int64_t i = 0; i < 16; ++i) {
-      for (int64_t lane = 0; lane < depth; ++lane) {
-        panel[lane * kPanel + s % kPanel + i] = s + i < S ? as_lanes(rows + (s + i) * stride)[lane] : 0;
-      }
-    }
-  }
-}
-
-/// The same rows as panels of 32 columns, for sums over rows: panel after panel, each divide_up(S, per lane)
-/// steps.
-template <class Element>
-inline void pack_all_rows(const Element* rows, int64_t stride, int64_t S, int64_t dim, uint32_t* panels) {
-  for (int64_t d = 0; d < dim; d += kPanel) {
-    pack_rows<Element>([&](int64_t s) { return rows + s * stride + d; }, S, smaller(kPanel, dim - d),
-                       panels + d * divide_up(S, kPerLane<Element>));
-  }
-}
 
 template <class Element>
 struct AttentionForwardBuffers {

@@ -23,6 +23,9 @@ using torch::autograd::variable_list;
 // Logits held at a time: on a GPU many more, since each chunk goes through the whole head's gradient once.
 constexpr int64_t kChunkElements = int64_t{1} << 23, kDeviceChunkElements = int64_t{1} << 27;
 
+// Of the head, widened at a time: while one token is decoded they stay in the cache.
+constexpr int64_t kWideRows = 256;
+
 int64_t chunk_rows(const at::Tensor& head_VD) {
   const auto elements = head_VD.is_cpu() ? kChunkElements : kDeviceChunkElements;
   return std::max<int64_t>(16, elements / std::max<int64_t>(head_VD.size(0), 1));
@@ -37,12 +40,6 @@ struct Gradients {
   at::Tensor hidden_TD;  // zeros to begin with, as is the other
   at::Tensor head_VD;
 };
-
-bool kernels_fit(const Inputs& in) {
-  const auto dtype = in.hidden_TD.scalar_type();
-  return in.hidden_TD.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) &&
-         in.hidden_TD.size(1) % 16 == 0;
-}
 
 std::vector<int64_t> valid_tokens(const Inputs& in) {
   std::vector<int64_t> tokens;
@@ -112,13 +109,10 @@ struct CrossEntropy : torch::autograd::Function<CrossEntropy> {
       gradients.hidden_TD = at::zeros(hidden_TD.sizes(), options);
       if (head_VD.requires_grad()) gradients.head_VD = at::zeros(head_VD.sizes(), options);
     }
-    if (!kernels_fit(in)) {
-      losses_by_matmul(in, loss_T, gradients);
-    } else if (dtype == hidden_TD.scalar_type()) {
-      losses_by_kernels<float>(in, loss_T, gradients);
-    } else {
-      losses_by_kernels<Bf16>(in, loss_T, gradients);
-    }
+    const bool by_kernels = with_kernel_element(
+        in.hidden_TD, in.hidden_TD.size(1),
+        [&]<class Element>(Element) { losses_by_kernels<Element>(in, loss_T, gradients); });
+    if (!by_kernels) losses_by_matmul(in, loss_T, gradients);
     context->mark_non_differentiable({loss_T});
     context->save_for_backward({hidden_TD, head_VD, gradients.hidden_TD, gradients.head_VD});
     return {loss_T, loss_T.sum()};
@@ -148,6 +142,19 @@ TokenLosses cross_entropy(const at::Tensor& hidden_TD, const at::Tensor& head_VD
       at::GradMode::is_enabled() && (hidden_TD.requires_grad() || head_VD.requires_grad());
   const auto losses = CrossEntropy::apply(hidden_TD, head_VD, label_T, mask_T, with_gradients);
   return {losses[0], losses[1]};
+}
+
+at::Tensor head_logits(const at::Tensor& hidden_ND, const at::Tensor& head_VD) {
+  const at::NoGradGuard no_grad;
+  if (!head_VD.is_cpu() || head_VD.scalar_type() != at::kBFloat16) return wide_mm(hidden_ND, head_VD.t());
+  const auto wide_ND = widen(hidden_ND);
+  const int64_t V = head_VD.size(0);
+  auto logit_NV = at::empty({hidden_ND.size(0), V}, wide_ND.options());
+  for (int64_t begin = 0; begin < V; begin += kWideRows) {
+    const int64_t count = std::min(kWideRows, V - begin);
+    logit_NV.narrow(1, begin, count).copy_(at::mm(wide_ND, widen(head_VD.narrow(0, begin, count)).t()));
+  }
+  return logit_NV;
 }
 
 }  // namespace granule

@@ -17,4 +17,8 @@ struct TokenLosses {
 TokenLosses cross_entropy(const at::Tensor& hidden_TD, const at::Tensor& head_VD, const at::Tensor& label_T,
                           const at::Tensor& mask_T);
 
+/// The logits themselves, [N, V], for few tokens: of bf16 inputs in fp32, summed like those of the loss and
+/// no more rounded than they. Without gradients.
+at::Tensor head_logits(const at::Tensor& hidden_ND, const at::Tensor& head_VD);
+
 }  // namespace granule

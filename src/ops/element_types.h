@@ -16,18 +16,27 @@ Element* elements(const at::Tensor& tensor) {
   return reinterpret_cast<Element*>(tensor.mutable_data_ptr<Stored>());
 }
 
-/// Calls body(Element()) for fp32 and bf16 rows whose width the kernels take, a multiple of 16; else says
-/// false.
+/// Whether the kernels take rows of such elements: fp32 or bf16, in host memory, a multiple of 16 wide.
+inline bool kernels_take(const at::Tensor& x, int64_t width) {
+  const auto dtype = x.scalar_type();
+  return x.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) && width > 0 && width % 16 == 0;
+}
+
+/// Calls body(Element()) for fp32 or bf16.
 template <class Body>
-bool with_kernel_element(at::ScalarType dtype, int64_t width, const Body& body) {
-  if (width % 16 != 0 || width == 0) return false;
+void with_element(at::ScalarType dtype, const Body& body) {
   if (dtype == at::kFloat) {
     body(float());
-  } else if (dtype == at::kBFloat16) {
-    body(Bf16());
   } else {
-    return false;
+    body(Bf16());
   }
+}
+
+/// The same if the kernels take such rows; else says false.
+template <class Body>
+bool with_kernel_element(const at::Tensor& x, int64_t width, const Body& body) {
+  if (!kernels_take(x, width)) return false;
+  with_element(x.scalar_type(), body);
   return true;
 }
 

@@ -107,23 +107,21 @@ void backward(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::T
 }  // namespace
 
 bool kernels_fit(const ExpertInputs& inputs) {
-  const auto dtype = inputs.x_TD.scalar_type();
-  return inputs.x_TD.is_cpu() && (dtype == at::kFloat || dtype == at::kBFloat16) &&
-         inputs.scale_N.scalar_type() == at::kFloat && inputs.gate_eFD.size(1) % 2 == 0 &&
-         inputs.gate_eFD.size(2) % 16 == 0;
+  return kernels_take(inputs.x_TD, inputs.gate_eFD.size(2)) && inputs.gate_eFD.size(1) % 2 == 0 &&
+         inputs.scale_N.scalar_type() == at::kFloat;
 }
 
 ExpertOutputs forward_by_kernels(const ExpertInputs& inputs) {
-  return inputs.x_TD.scalar_type() == at::kFloat ? forward<float>(inputs) : forward<Bf16>(inputs);
+  ExpertOutputs outputs;
+  with_element(inputs.x_TD.scalar_type(),
+               [&]<class Element>(Element) { outputs = forward<Element>(inputs); });
+  return outputs;
 }
 
 void backward_by_kernels(const ExpertInputs& inputs, const at::Tensor& gate_up, const at::Tensor& grad_y_TD,
                          ExpertGradients& gradients) {
-  if (inputs.x_TD.scalar_type() == at::kFloat) {
-    backward<float>(inputs, gate_up, grad_y_TD, gradients);
-  } else {
-    backward<Bf16>(inputs, gate_up, grad_y_TD, gradients);
-  }
+  with_element(inputs.x_TD.scalar_type(),
+               [&]<class Element>(Element) { backward<Element>(inputs, gate_up, grad_y_TD, gradients); });
 }
 
 }  // namespace granule

@@ -2,7 +2,6 @@
 // Cross-entropy of the vocabulary head, value and gradients in one pass over chunks of tokens: the logits of
 // a chunk are made once, and turn into their gradients block by block of the vocabulary.
 
-#include "ops/attention_loops.h"
 #include "ops/matrix_loops.h"
 
 namespace granule::GRANULE_ISA {
@@ -13,8 +12,11 @@ constexpr int64_t kMinHeadRows = 64;
 /// Logits of a chunk, while it has more rows than the least.
 constexpr int64_t kHeadLogits = int64_t{1} << 22;
 
-/// Elements from one row of gradients to the next; see kBackwardStride.
+/// Elements from one row of gradients to the next: a power of two would send a column to few places of the
+/// cache.
 constexpr int64_t kHeadStride = kHeadBlock + 16;
+/// In place of a logit that is not there, and of a reference that no logit has given yet.
+constexpr float kNoLogit = -1e30f;
 /// A logit so far above its row's reference makes the row take another.
 constexpr float kHeadRange = 40.0f;
 
@@ -69,7 +71,7 @@ size_t head_thread_bytes(int64_t D, int64_t) {
   return static_cast<size_t>((larger(D, kHeadBlock) * kPanel + kMaxHeadRows * kWidth + kMaxHeadRows) * 4);
 }
 
-/// Logits of a tile of rows and up to 32 columns from v on; columns beyond the vocabulary are kUnseen.
+/// Logits of a tile of rows and up to 32 columns from v on; columns beyond the vocabulary are kNoLogit.
 template <class Element>
 inline void make_logits(const HeadTask<Element>& task, int64_t start, int64_t r, int64_t rows, int64_t v,
                         const uint32_t* panel, float* logits) {
@@ -79,7 +81,7 @@ inline void make_logits(const HeadTask<Element>& task, int64_t start, int64_t r,
   ask_for(logits, kTileRows * kPanel);
   multiply_tile<Element, Into::kStore>(base, 1, panel, task.D / kPerLane<Element>, logits, kPanel, kPanel);
   for (int64_t column = task.V - v; column < kPanel; ++column) {
-    for (int64_t i = 0; i < kTileRows; ++i) logits[i * kPanel + column] = kUnseen;
+    for (int64_t i = 0; i < kTileRows; ++i) logits[i * kPanel + column] = kNoLogit;
   }
 }
 
@@ -112,7 +114,7 @@ inline void make_block(const HeadTask<Element>& task, int64_t start, int64_t row
   auto* reference = carver.template take<float>(kMaxHeadRows);
   for (int64_t r = 0; r < rows; ++r) {
     store(lane_sum + r * kWidth, Vec{});
-    reference[r] = kUnseen;
+    reference[r] = kNoLogit;
   }
   for (int64_t v = block; v < smaller(task.V, block + kHeadBlock); v += kPanel) {
     pack_rows_transposed(task.head_VD + v * task.D, task.D, smaller(kPanel, task.V - v), task.D, panel);
@@ -138,7 +140,7 @@ inline void finish_loss(const HeadTask<Element>& task, int64_t start, int64_t r,
   const auto last_reference = [&](int64_t block) {
     return chunk.reference_at(smaller(task.V, block + kHeadBlock) - 1, r);
   };
-  float highest = kUnseen, sum = 0;
+  float highest = kNoLogit, sum = 0;
   for (int64_t block = 0; block < task.V; block += kHeadBlock)
     highest = larger(highest, last_reference(block));
   for (int64_t block = 0; block < task.V; block += kHeadBlock) {

@@ -37,9 +37,7 @@ constexpr Kernels<Element> make_kernels() {
           .multiply_registers = multiply_registers<Element>};
 }
 
-extern const Kernels<float> kFloatKernels;
-extern const Kernels<Bf16> kBf16Kernels;
-const Kernels<float> kFloatKernels = make_kernels<float>();
-const Kernels<Bf16> kBf16Kernels = make_kernels<Bf16>();
+extern const KernelSet kKernels;
+const KernelSet kKernels{make_kernels<float>(), make_kernels<Bf16>()};
 
 }  // namespace granule::GRANULE_ISA

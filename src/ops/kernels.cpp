@@ -5,59 +5,46 @@
 namespace granule {
 
 namespace plain {
-extern const Kernels<float> kFloatKernels;
-extern const Kernels<Bf16> kBf16Kernels;
-}  // namespace plain
+extern const KernelSet kKernels;
+}
 namespace avx2 {
-extern const Kernels<float> kFloatKernels;
-extern const Kernels<Bf16> kBf16Kernels;
-}  // namespace avx2
+extern const KernelSet kKernels;
+}
 namespace avx512 {
-extern const Kernels<float> kFloatKernels;
-extern const Kernels<Bf16> kBf16Kernels;
-}  // namespace avx512
+extern const KernelSet kKernels;
+}
 namespace avx512_bf16 {
-extern const Kernels<float> kFloatKernels;
-extern const Kernels<Bf16> kBf16Kernels;
-}  // namespace avx512_bf16
+extern const KernelSet kKernels;
+}
 
+namespace {
+
+const KernelSet& chosen_set() {
 #ifdef __x86_64__
-template <>
-const Kernels<float>& kernels<float>() {
   switch (kernel_isa()) {
     case Isa::kAvx2:
-      return avx2::kFloatKernels;
+      return avx2::kKernels;
     case Isa::kAvx512:
-      return avx512::kFloatKernels;
+      return avx512::kKernels;
     case Isa::kAvx512Bf16:
-      return avx512_bf16::kFloatKernels;
+      return avx512_bf16::kKernels;
     default:
-      return plain::kFloatKernels;
+      break;
   }
+#endif
+  return plain::kKernels;
+}
+
+}  // namespace
+
+template <>
+const Kernels<float>& kernels<float>() {
+  return chosen_set().fp32;
 }
 
 template <>
 const Kernels<Bf16>& kernels<Bf16>() {
-  switch (kernel_isa()) {
-    case Isa::kAvx2:
-      return avx2::kBf16Kernels;
-    case Isa::kAvx512:
-      return avx512::kBf16Kernels;
-    case Isa::kAvx512Bf16:
-      return avx512_bf16::kBf16Kernels;
-    default:
-      return plain::kBf16Kernels;
-  }
+  return chosen_set().bf16;
 }
-#else
-template <>
-const Kernels<float>& kernels<float>() {
-  return plain::kFloatKernels;
-}
-template <>
-const Kernels<Bf16>& kernels<Bf16>() {
-  return plain::kBf16Kernels;
-}
-#endif
 
 }  // namespace granule

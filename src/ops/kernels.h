@@ -166,6 +166,12 @@ struct Kernels {
   double (*multiply_registers)(int64_t steps, float* values);
 };
 
+/// All of one instruction set.
+struct KernelSet {
+  Kernels<float> fp32;
+  Kernels<Bf16> bf16;
+};
+
 /// The kernels of `kernel_isa()`; Element is float or Bf16.
 template <class Element>
 const Kernels<Element>& kernels();

@@ -59,11 +59,13 @@ void backward(const at::Tensor& x_RI, const at::Tensor& weight_OI, const at::Ten
 // By operators on any device; the weight's gradient is summed in fp32.
 struct OperatorLinear : torch::autograd::Function<OperatorLinear> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight_OI) {
+    RECORD_USER_SCOPE("projections");
     context->save_for_backward({x, weight_OI});
     return at::linear(x, weight_OI);
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
+    RECORD_USER_SCOPE("projections backward");
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight_OI = saved[1];
     WeightGradient grad_weight(weight_OI);
@@ -87,11 +89,7 @@ struct KernelLinear : torch::autograd::Function<KernelLinear> {
     const auto x_RI = x.reshape({-1, x.size(-1)}).contiguous();
     const auto weight = with_whole_tiles(weight_OI);
     const auto y_RO = at::empty({x_RI.size(0), weight.size(0)}, x.options());
-    if (x.scalar_type() == at::kFloat) {
-      granule::forward<float>(x_RI, weight, y_RO);
-    } else {
-      granule::forward<Bf16>(x_RI, weight, y_RO);
-    }
+    with_element(x.scalar_type(), [&]<class Element>(Element) { granule::forward<Element>(x_RI, weight, y_RO); });
     context->save_for_backward({x_RI, weight_OI});
     context->saved_data["shape"] = x.sizes();
     auto shape = x.sizes().vec();
@@ -112,11 +110,9 @@ struct KernelLinear : torch::autograd::Function<KernelLinear> {
     if (missing > 0 && sum_OI.defined()) sum_OI = at::zeros(weight.sizes(), sum_OI.options());
     at::Tensor grad_x_RI;
     if (context->needs_input_grad(0)) grad_x_RI = at::empty_like(x_RI);
-    if (x_RI.scalar_type() == at::kFloat) {
-      granule::backward<float>(x_RI, weight, grad_y_RO, grad_x_RI, sum_OI);
-    } else {
-      granule::backward<Bf16>(x_RI, weight, grad_y_RO, grad_x_RI, sum_OI);
-    }
+    with_element(x_RI.scalar_type(), [&]<class Element>(Element) {
+      granule::backward<Element>(x_RI, weight, grad_y_RO, grad_x_RI, sum_OI);
+    });
     if (missing > 0 && grad_weight.wanted()) grad_weight.sum().add_(sum_OI.narrow(0, 0, height));
     const auto grad_x =
         grad_x_RI.defined() ? grad_x_RI.view(context->saved_data["shape"].toIntVector()) : at::Tensor();
@@ -130,10 +126,8 @@ at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight_OI) {
   const auto [O, I] = get_shape<2>(weight_OI);
   CHECK(x.dim() >= 1 && x.size(-1) == I, "x has ", x.size(-1), " columns, weight ", I);
   CHECK(x.scalar_type() == weight_OI.scalar_type(), "x and weight differ in dtype");
-  const bool has_kernels = x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
   const bool pays = O % 16 == 0 || x.numel() >= kRowsThatPay * I;
-  const bool fits = has_kernels && I % 16 == 0 && I > 0 && pays;
-  return fits ? KernelLinear::apply(x, weight_OI) : OperatorLinear::apply(x, weight_OI);
+  return pays && kernels_take(x, I) ? KernelLinear::apply(x, weight_OI) : OperatorLinear::apply(x, weight_OI);
 }
 
 }  // namespace granule

@@ -5,8 +5,8 @@
 
 namespace granule {
 
-/// y = x W^T for `x` [..., I] and `weight_OI`, both of one float dtype. Differentiable; for fp32 and bf16 the
-/// weight's gradient is added straight into its `.grad` when that is preset (fp32 for bf16 weights), and the
+/// y = x W^T for `x` [..., I] and `weight_OI`, both of one float dtype. Differentiable; the weight's
+/// gradient is added straight into its `.grad` when that is preset (fp32 for bf16 weights), and the
 /// graph sees none.
 at::Tensor apply_linear(const at::Tensor& x, const at::Tensor& weight_OI);
 

@@ -1,10 +1,41 @@
 #pragma once
-// Products of many rows with one panel, and sums over rows: what the phases of all kernels are made of.
+// Matrices as panels, products of many rows with one panel, and sums over rows: what the phases of all
+// kernels are made of.
 
 #include "ops/ahead.h"
 #include "ops/tile.h"
 
 namespace granule::GRANULE_ISA {
+
+/// All rows of a [S, dim] matrix as panels of 32 rows, for sums along dim; rows beyond S are zero.
+template <class Element>
+inline void pack_rows_transposed(const Element* rows, int64_t stride, int64_t S, int64_t dim,
+                                 uint32_t* panels) {
+  const int64_t depth = dim / kPerLane<Element>, lane_stride = stride / kPerLane<Element>;
+  for (int64_t s = 0; s < divide_up(S, kPanel) * kPanel; s += 16) {
+    uint32_t* panel = panels + s / kPanel * kPanel * depth;
+    for (int64_t i = s + 16; i < smaller(s + 32, S); ++i) ask_for(rows + i * stride, dim);
+    if (s + 16 <= S) {
+      pack_transposed(as_lanes(rows + s * stride), lane_stride, depth, panel, s % kPanel);
+      continue;
+    }
+    for (int64_t i = 0; i < 16; ++i) {
+      for (int64_t lane = 0; lane < depth; ++lane) {
+        panel[lane * kPanel + s % kPanel + i] = s + i < S ? as_lanes(rows + (s + i) * stride)[lane] : 0;
+      }
+    }
+  }
+}
+
+/// The same rows as panels of 32 columns, for sums over rows: panel after panel, each divide_up(S, per lane)
+/// steps.
+template <class Element>
+inline void pack_all_rows(const Element* rows, int64_t stride, int64_t S, int64_t dim, uint32_t* panels) {
+  for (int64_t d = 0; d < dim; d += kPanel) {
+    pack_rows<Element>([&](int64_t s) { return rows + s * stride + d; }, S, smaller(kPanel, dim - d),
+                       panels + d * divide_up(S, kPerLane<Element>));
+  }
+}
 
 /// out[r][0 .. columns) = row_of(r) . panel for rows [begin, end).
 template <class Element, class RowOf>

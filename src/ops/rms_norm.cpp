@@ -112,7 +112,7 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
       return normalize_by_operators(x_RD, weight_D, eps, scale_R);
     }
     auto y = at::empty_like(x_RD);
-    const bool by_kernels = with_kernel_element(x.scalar_type(), D, [&]<class Element>(Element) {
+    const bool by_kernels = with_kernel_element(x, D, [&]<class Element>(Element) {
       const NormTask<Element> task{.D = D,
                                    .eps = static_cast<float>(eps),
                                    .x_TD = elements<Element>(x_RD),
@@ -147,7 +147,7 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     }
     auto grad_x = at::empty_like(x_RD);
     auto grad_weight_blocks = at::zeros({blocks, D}, scale_R.options());
-    const bool by_kernels = with_kernel_element(x_RD.scalar_type(), D, [&]<class Element>(Element) {
+    const bool by_kernels = with_kernel_element(x_RD, D, [&]<class Element>(Element) {
       const NormTask<Element> task{.D = D,
                                    .x_TD = elements<Element>(x_RD),
                                    .weight_D = weight_D.const_data_ptr<float>(),

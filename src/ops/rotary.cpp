@@ -46,7 +46,7 @@ at::Tensor turn(const at::Tensor& x, const at::Tensor& position_BS, const at::Te
   const auto* position = position_BS.const_data_ptr<int64_t>();
   const auto* cos_table = cos_Pd.const_data_ptr<float>();
   const auto* sin_table = sin_Pd.const_data_ptr<float>();
-  const bool by_kernels = with_kernel_element(x_BSHd.scalar_type(), half, [&, H = H]<class Element>(Element) {
+  const bool by_kernels = with_kernel_element(x_BSHd, half, [&, H = H]<class Element>(Element) {
     const RotaryTask<Element> task{.H = H,
                                    .half = half,
                                    .cos_Pd = cos_table,

@@ -40,7 +40,7 @@ void sum_slots_by_loop(const Value* y, const int64_t* position, int64_t T, int64
 
 // The same by the kernels, if they take these rows.
 bool sum_by_kernels(const at::Tensor& y_ND, const at::Tensor& position_TK, at::Tensor& out_TD) {
-  return with_kernel_element(y_ND.scalar_type(), y_ND.size(1), [&]<class Element>(Element) {
+  return with_kernel_element(y_ND, y_ND.size(1), [&]<class Element>(Element) {
     const SlotTask<Element> task{.K = position_TK.size(1),
                                  .D = y_ND.size(1),
                                  .position_TK = position_TK.const_data_ptr<int64_t>(),
@@ -65,6 +65,7 @@ at::Tensor sum_slots_by_operators(const at::Tensor& y_ND, const at::Tensor& posi
   auto sum_TD = at::zeros({T, y_ND.size(1)}, y_ND.options().dtype(sum_dtype));
   if (y_ND.size(0) == 0) return sum_TD.to(y_ND.scalar_type());
   const bool some_dropped = y_ND.size(0) < T * K;
+  if (K == 1 && !some_dropped) return y_ND.index_select(0, position_TK.select(1, 0));
   for (int64_t k = 0; k < K; ++k) {
     const auto position_T = position_TK.select(1, k);
     auto term_TD = y_ND.index_select(0, position_T.clamp_min(0)).to(sum_dtype);

@@ -1,6 +1,6 @@
 #pragma once
 // The permutation at the heart of an MoE layer: rows of x sorted by expert, each token appearing once per
-// chosen expert, and the way back. Nothing is ever scattered: both directions gather, so results do not
+// chosen expert, and the way back. No row is ever scattered: both directions gather, so results do not
 // depend on threads.
 
 #include <ATen/core/Tensor.h>

@@ -12,7 +12,6 @@ class Team {
   /// Thread `index` of the `size` threads of the enclosing OpenMP region.
   Team(int64_t index, int64_t size) : index_(index), size_(size) {}
 
-  int64_t size() const { return size_; }
   /// This thread's share of `count` items: [begin(count), end(count)).
   int64_t begin(int64_t count) const { return count * index_ / size_; }
   int64_t end(int64_t count) const { return count * (index_ + 1) / size_; }

@@ -33,6 +33,15 @@ TEST(PhaseWork, ATiedHeadIsTheEmbedding) {
   EXPECT_DOUBLE_EQ(phase_work(config, size, 10, 16, 4).at("head").flops, 3 * 2.0 * 7000 * 10);
 }
 
+TEST(PhaseWork, FrozenMatricesHaveNoGradientsOfTheirOwn) {
+  ModelConfig config;
+  const ModelSize size{.embedding = 500, .head = 500, .attention = 1000, .adapters = 100};
+  const auto work = phase_work(config, size, 10, 16, 4);
+  EXPECT_DOUBLE_EQ(work.at("projections backward").flops, work.at("projections").flops);
+  EXPECT_DOUBLE_EQ(work.at("head").flops, 2 * 2.0 * 500 * 10);
+  EXPECT_DOUBLE_EQ(work.at("update").bytes, 2.8e3);
+}
+
 TEST(PhaseWork, AnUpdateMovesEveryStateOnce) {
   const ModelSize size{.routed = 1000};
   EXPECT_DOUBLE_EQ(phase_work({}, size, 10, 16, 4).at("update").bytes, 28e3);

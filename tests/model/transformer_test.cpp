@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "model/router.h"
+#include "model/routing_statistics.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tensor_compare.h"
 
@@ -167,7 +168,7 @@ TEST(Transformer, HashRoutersSeeTheIdsOfTheirTokens) {
   const auto parameters = model.named_parameters();
   for (const int64_t layer : {1, 2}) {
     const auto table_V = parameters["model.layers." + std::to_string(layer) + ".mlp.gate.tid2eid"];
-    const auto& chosen_E = statistics[static_cast<size_t>(layer - 1)].chosen_E;
+    const auto chosen_E = statistics[static_cast<size_t>(layer - 1)].chosen_E();
     EXPECT_EQ(chosen_E[table_V[5].item<int64_t>()].item<int64_t>(), 4);
   }
   auto cache = model.make_cache(1, 4);

@@ -155,6 +155,20 @@ TEST(CrossEntropy, AFrozenHeadGetsNoGradient) {
   EXPECT_FALSE(head_VD.grad().defined());
 }
 
+TEST(HeadLogits, AreThoseOfTheLossAndNotRounded) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto hidden_ND = at::randn({3, 48}).to(dtype), head_VD = at::randn({600, 48}).to(dtype);
+    const auto label_N = at::tensor({0, 255, 599}, at::kLong);
+    const auto logit_NV = head_logits(hidden_ND, head_VD);
+    ASSERT_EQ(logit_NV.scalar_type(), at::kFloat);
+    EXPECT_TENSOR_NEAR(logit_NV.to(at::kDouble),
+                       at::mm(hidden_ND.to(at::kDouble), head_VD.to(at::kDouble).t()), 1e-5);
+    const auto loss_N = -at::log_softmax(logit_NV, 1).gather(1, label_N.unsqueeze(1)).squeeze(1);
+    const auto losses = cross_entropy(hidden_ND, head_VD, label_N, at::ones({3}, at::kBool));
+    EXPECT_TENSOR_NEAR(losses.loss_T, loss_N, 1e-5);
+  }
+}
+
 TEST(CrossEntropy, RefusesLabelsThatThereAreNot) {
   const auto hidden_TD = at::randn({3, 16}), head_VD = at::randn({64, 16}), mask_T = at::ones({3}, at::kBool);
   for (const int64_t label : {-1, 64}) {
