@@ -11,7 +11,7 @@ namespace granule {
 
 namespace {
 
-// rows_rE[r][e]: rows that rank r sends for our local expert e; they arrive rank by rank, expert by expert.
+// rows_re[r][e]: rows that rank r sends for our local expert e; they arrive rank by rank, expert by expert.
 at::Tensor local_expert_of_rows(const at::Tensor& rows_re) {
   const auto [ranks, experts] = get_shape<2>(rows_re);
   return at::repeat_interleave(at::arange(experts, at::kLong).repeat({ranks}), rows_re.reshape({-1}));

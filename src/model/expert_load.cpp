@@ -33,6 +33,14 @@ at::Tensor sum_of_sets(const at::Tensor& probability_TE, const TokenSets& sets) 
 
 }  // namespace
 
+at::Tensor count_ids(const at::Tensor& id, int64_t n) {
+  // bincount would ask the device for the largest. Negative ones share a place behind the others.
+  const auto place_N = id.masked_fill(id.lt(0), n).flatten();
+  return at::zeros({n + 1}, place_N.options())
+      .scatter_add_(0, place_N, at::ones_like(place_N))
+      .narrow(0, 0, n);
+}
+
 at::Tensor count_choices(const Routing& routing, const SequenceLayout& layout, LoadScope scope,
                          int64_t num_groups) {
   const auto [T, E] = get_shape<2>(routing.probability_TE);
@@ -40,14 +48,14 @@ at::Tensor count_choices(const Routing& routing, const SequenceLayout& layout, L
   const int64_t rows = sets.count + 1;
   const auto cell_TK = sets.set_T.unsqueeze(1) * E + routing.counted_TK;
   const auto chosen_sE =
-      at::bincount(cell_TK.masked_select(routing.counted_TK.ge(0)), {}, rows * E).view({rows, E});
+      count_ids(cell_TK.masked_fill(routing.counted_TK.lt(0), -1), rows * E).view({rows, E});
   // Padding, which has chosen nothing, may reach any group: its row is cut off.
   const auto group_TK = routing.chosen_TK.clamp_min(0).div(num_groups > 0 ? E / num_groups : E, "floor");
   const auto reached_TG = at::zeros({T, num_groups}, group_TK.options());
   if (num_groups > 0) reached_TG.scatter_(1, group_TK, 1);
   const auto reached_sG =
       at::zeros({rows, num_groups}, group_TK.options()).index_add_(0, sets.set_T, reached_TG);
-  const auto tokens_s1 = at::bincount(sets.set_T, {}, rows).unsqueeze(1);
+  const auto tokens_s1 = count_ids(sets.set_T, rows).unsqueeze(1);
   return at::cat({chosen_sE, reached_sG, tokens_s1}, 1).narrow(0, 0, sets.count).contiguous();
 }
 

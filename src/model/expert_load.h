@@ -9,6 +9,10 @@
 
 namespace granule {
 
+/// int64 [n]: how often each of 0 ... n - 1 is among the int64 `id`; negative ones are not counted. Waits for
+/// no device.
+at::Tensor count_ids(const at::Tensor& id, int64_t n);
+
 /// The tokens over which a load is taken.
 enum class LoadScope {
   kSequence,  ///< each sequence by itself

@@ -15,6 +15,7 @@ namespace granule {
 
 class BatchCounts;
 struct Routing;
+struct RoutingStatistics;
 
 /// T = B*S tokens as sequences. A sequence, for balance and capacity, is one row, or one segment of a packed
 /// row.
@@ -38,24 +39,6 @@ struct SequenceLayout {
   static SequenceLayout rows(int64_t batch, int64_t length, int64_t first_position = 0);
   /// `segment_BS` int64: equal neighbours in a row belong together, -1 is padding.
   static SequenceLayout from_segments(const at::Tensor& segment_BS);
-};
-
-/// Values of a layer's balance losses without coefficients, weighed by the context: their sum over the
-/// micro-batches and ranks of a step is the value of the global batch. 0 where a loss is not in use.
-struct BalanceValues {
-  double expert = 0;  ///< always there in a step; 1 = even
-  double device = 0;
-  double communication = 0;
-  double z = 0;
-};
-
-/// What one router did in one forward pass, for balance statistics. Padding is not counted.
-struct RoutingStatistics {
-  at::Tensor count_E;   ///< int64: tokens each expert was chosen for and took
-  at::Tensor chosen_E;  ///< int64: tokens each expert was chosen for, dropped or not
-  int64_t num_tokens = 0;
-  double entropy_sum = 0;  ///< nats, over tokens, of the scores normalised to 1
-  BalanceValues balance;
 };
 
 /// What an analysis changes about a trained model's routing (arXiv 2401.06066, section 4.5); by default

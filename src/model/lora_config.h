@@ -39,6 +39,15 @@ struct LoraConfig {
     }
   }
 
+  /// What adapters were made with, as the config at `place` says, decides what they compute; which matrices have some,
+  /// loading finds out. Throws ConfigError.
+  void check_same(const LoraConfig& before, const std::string& place) const {
+    if (rank != before.rank) throw ConfigError("lora.rank", rank, "differs from ", place, ", which makes it ", before.rank);
+    if (alpha != before.alpha) {
+      throw ConfigError("lora.alpha", alpha, "differs from ", place, ", which makes it ", before.alpha);
+    }
+  }
+
   bool is_on() const { return rank > 0; }
   double scale() const { return alpha / static_cast<double>(rank); }
 };

@@ -11,7 +11,7 @@ namespace granule {
 
 Moe::Moe(const ModelConfig& config, Communicator& expert_group, at::TensorOptions options,
          at::TensorOptions router_options)
-    : routing_(config.router), balance_(config.balance) {
+    : router_config_(config.router), balance_(config.balance) {
   if (config.router.n_routed_experts > 0) {
     dispatcher_.emplace(expert_group, config.router.n_routed_experts);
     router_ = register_module(
@@ -36,7 +36,7 @@ MoeOutput Moe::forward(const at::Tensor& x_TD, const ForwardContext& context,
     output.y_TD = routed_experts(x_TD, routing, context.place);
     output.decision = {routing.chosen_TK,
                        replay.count_sC.defined() ? replay.count_sC : balance_counts(routing, context)};
-    const auto losses = balance_losses(balance_, routing_, routing, context, output.decision.count_sC);
+    const auto losses = balance_losses(balance_, router_config_, routing, context, output.decision.count_sC);
     output.balance_loss = total_loss(balance_, losses);
     if (context.statistics != nullptr)
       context.statistics->push_back(summarize(routing, context.layout, losses));
@@ -65,7 +65,7 @@ at::Tensor Moe::routed_experts(const at::Tensor& x_TD, const Routing& routing,
 
 at::Tensor Moe::balance_counts(const Routing& routing, const ForwardContext& context) const {
   if (context.sequence_weight == 0) return {};
-  const int64_t num_groups = routing_.is_grouped() ? routing_.n_group : 0;
+  const int64_t num_groups = router_config_.is_grouped() ? router_config_.n_group : 0;
   const auto count_sC = count_choices(routing, context.layout, balance_.scope(), num_groups);
   const bool of_all_ranks = balance_.is_global() && context.batch_counts != nullptr;
   return of_all_ranks ? context.batch_counts->add(count_sC) : count_sC;

@@ -49,7 +49,7 @@ class Moe : public torch::nn::Module {
                             const std::optional<BatchPlace>& place) const;
   at::Tensor balance_counts(const Routing& routing, const ForwardContext& context) const;
 
-  const RouterConfig routing_;
+  const RouterConfig router_config_;
   const BalanceConfig balance_;
   std::shared_ptr<Router> router_;        // with routed experts
   std::optional<Dispatcher> dispatcher_;  // with routed experts

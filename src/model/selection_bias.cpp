@@ -13,7 +13,7 @@ void update_selection_bias(const torch::nn::Module& model, const std::vector<Rou
   for (const auto& item : model.named_parameters()) {
     if (!item.key().ends_with(kSelectionBias)) continue;
     CHECK(layer < routing.size(), item.key(), " without counts");
-    const auto& chosen_E = routing[layer++].chosen_E;
+    const auto chosen_E = routing[layer++].chosen_E();
     // In integers, so that equal to the mean is exactly equal.
     const auto sign_E = at::sign(chosen_E.sum() - chosen_E * chosen_E.numel());
     auto bias_E = item.value();

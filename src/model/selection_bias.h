@@ -6,7 +6,7 @@
 
 #include <vector>
 
-#include "model/forward_context.h"
+#include "model/routing_statistics.h"
 
 namespace granule {
 

@@ -62,7 +62,8 @@ at::Tensor TopKRouter::gates(const at::Tensor& score_TE, const at::Tensor& chose
   // A dropped choice keeps its gate: dropping does not renormalise the others, and its row is left out on the
   // way back.
   auto gate_TK = score_TE.gather(1, chosen_TK.clamp_min(0));
-  if (config_.norm_topk_prob && chosen_TK.size(1) > 1) {
+  // As trained, also where an analysis chooses another number.
+  if (config_.norm_topk_prob && config_.num_experts_per_tok > 1) {
     gate_TK = gate_TK / (gate_TK.sum(1, /*keepdim=*/true) + 1e-20);
   }
   return config_.routed_scaling_factor == 1.0 ? gate_TK : gate_TK * config_.routed_scaling_factor;

@@ -47,13 +47,18 @@ double sum_of_squares(const at::Tensor& values) {
 }
 
 // The same by operators, for any device: pieces, so that fp64 takes little memory.
-double sum_of_squares_by_operators(const at::Tensor& values) {
+at::Tensor sum_of_squares_by_operators(const at::Tensor& values) {
   constexpr int64_t kPiece = int64_t{1} << 24;
   auto sum = at::zeros({}, values.options().dtype(at::kDouble));
   for (int64_t begin = 0; begin < values.numel(); begin += kPiece) {
     sum += values.narrow(0, begin, std::min(kPiece, values.numel() - begin)).to(at::kDouble).square_().sum();
   }
-  return sum.item<double>();
+  return sum;
+}
+
+// fp64, where the values are: nobody waits for a device here.
+at::Tensor squares_of(const at::Tensor& values) {
+  return values.is_cpu() ? at::scalar_tensor(sum_of_squares(values), at::kDouble) : sum_of_squares_by_operators(values);
 }
 
 }  // namespace
@@ -135,14 +140,16 @@ void Optimizer::allocate_gradients(int64_t block) {
 }
 
 double Optimizer::reduce_gradients() {
-  auto squares = at::zeros({1}, at::kDouble);
+  at::Tensor sum;
   for (auto& buffer : buffers_) {
     buffer.allocate_gradient();
     buffer.check_gradients_in_place();
     auto slice = buffer.own_slice(buffer.gradient());
     buffer.group().reduce_scatter_sum(buffer.gradient(), slice);
-    squares += slice.is_cpu() ? sum_of_squares(slice) : sum_of_squares_by_operators(slice);
+    const auto squares = squares_of(slice);
+    sum = sum.defined() ? sum + squares : squares;
   }
+  auto squares = sum.defined() ? sum.cpu() : at::zeros({}, at::kDouble);
   // Own slices of all ranks together hold every element once.
   world_.all_reduce_sum(squares);
   gradient_norm_ = std::sqrt(squares.item<double>());

@@ -14,16 +14,6 @@ namespace granule {
 
 namespace {
 
-// Layer by layer over the micro-batches of a step.
-void add_layers(std::vector<RoutingStatistics>& total, const std::vector<RoutingStatistics>& part) {
-  if (total.empty()) {
-    total = part;
-    return;
-  }
-  CHECK(total.size() == part.size(), total.size(), " layers against ", part.size());
-  for (size_t i = 0; i < total.size(); ++i) add_statistics(total[i], part[i]);
-}
-
 // Of the valid tokens and sequences of all ranks, what one weighs in a mean over them.
 double weight_of_one(int64_t count) {
   return 1.0 / static_cast<double>(std::max<int64_t>(1, count));
@@ -63,9 +53,12 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
   const int64_t num_rows = rows.token_BS.size(0);
   CHECK(num_rows % micro_batch_size_ == 0, num_rows, " rows in micro-batches of ", micro_batch_size_);
   const auto layout = layout_of(rows);
-  outcome.num_tokens = replica_.all_reduce_sum(rows.loss_mask_BS.sum().item<int64_t>());
-  const double sequence_weight = weight_of_one(replica_.all_reduce_sum(layout.num_sequences));
-  const double token_weight = weight_of_one(replica_.all_reduce_sum(layout.valid_T.sum().item<int64_t>()));
+  auto count_3 = at::tensor(
+      {rows.loss_mask_BS.sum().item<int64_t>(), layout.num_sequences, layout.valid_T.sum().item<int64_t>()});
+  replica_.all_reduce_sum(count_3);
+  outcome.num_tokens = count_3[0].item<int64_t>();
+  const double sequence_weight = weight_of_one(count_3[1].item<int64_t>());
+  const double token_weight = weight_of_one(count_3[2].item<int64_t>());
 
   BatchCounts batch_counts(replica_);
   optimizer_.zero_gradients();
@@ -84,7 +77,7 @@ StepOutcome TrainStep::run(const Batch& rows, double lr) {
                      .first_token = (replica_.rank() * num_rows + first) * rows.token_BS.size(1)};
     batch_counts.begin_micro_batch();
     loss += accumulate(micro_batch, outcome.num_tokens, context, outcome.times);
-    add_layers(outcome.routing, statistics);
+    add_statistics(outcome.routing, statistics);
   }
 
   PhaseClock clock;
@@ -122,34 +115,6 @@ SequenceLayout layout_of(const Batch& batch) {
   const auto [B, S] = get_shape<2>(batch.token_BS);
   const bool plain = batch.segment_BS.eq(0).all().item<bool>();
   return plain ? SequenceLayout::rows(B, S) : SequenceLayout::from_segments(batch.segment_BS);
-}
-
-void reduce_statistics(std::vector<RoutingStatistics>& statistics, Communicator& group) {
-  if (statistics.empty()) return;
-  const auto num_layers = static_cast<int64_t>(statistics.size());
-  const int64_t E = statistics[0].count_E.numel();
-  auto integers = at::zeros({num_layers, 2 * E + 1}, at::kLong);
-  auto sums = at::zeros({num_layers, 5}, at::kDouble);
-  for (int64_t i = 0; i < num_layers; ++i) {
-    const auto& layer = statistics[static_cast<size_t>(i)];
-    integers[i].narrow(0, 0, E).copy_(layer.count_E);
-    integers[i].narrow(0, E, E).copy_(layer.chosen_E);
-    integers[i][2 * E] = layer.num_tokens;
-    const auto& balance = layer.balance;
-    sums[i].copy_(at::tensor(
-        {layer.entropy_sum, balance.expert, balance.device, balance.communication, balance.z}, at::kDouble));
-  }
-  group.all_reduce_sum(integers);
-  group.all_reduce_sum(sums);
-  const auto sum = sums.accessor<double, 2>();
-  for (int64_t i = 0; i < num_layers; ++i) {
-    auto& layer = statistics[static_cast<size_t>(i)];
-    layer.count_E = integers[i].narrow(0, 0, E).clone();
-    layer.chosen_E = integers[i].narrow(0, E, E).clone();
-    layer.num_tokens = integers[i][2 * E].item<int64_t>();
-    layer.entropy_sum = sum[i][0];
-    layer.balance = {sum[i][1], sum[i][2], sum[i][3], sum[i][4]};
-  }
 }
 
 }  // namespace granule

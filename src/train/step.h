@@ -9,6 +9,7 @@
 
 #include "comm/communicator.h"
 #include "data/batch.h"
+#include "model/routing_statistics.h"
 #include "model/transformer.h"
 #include "optim/optimizer.h"
 
@@ -55,8 +56,5 @@ class TrainStep {
 
 /// Layout of a batch's tokens: plain rows unless the batch has padding or keeps documents apart.
 SequenceLayout layout_of(const Batch& batch);
-
-/// Sums of `statistics` over the ranks of `group`, layer by layer.
-void reduce_statistics(std::vector<RoutingStatistics>& statistics, Communicator& group);
 
 }  // namespace granule

@@ -7,6 +7,7 @@
 
 #include "model/batch_counts.h"
 #include "model/hash_table.h"
+#include "model/routing_statistics.h"
 #include "tests/support/naive_moe.h"
 #include "tests/support/small_model.h"
 #include "tests/support/tensor_compare.h"
@@ -75,15 +76,15 @@ class MoeAgainstTwin : public testing::TestWithParam<Case> {
     for (const auto& experts : twin.experts) {
       for (const auto e : experts) chosen_E[e] += 1;
     }
-    EXPECT_TRUE(actual.chosen_E.equal(chosen_E));
-    EXPECT_NEAR(actual.balance.expert, twin.expert_loss.item<double>(), tolerance);
+    EXPECT_TRUE(actual.chosen_E().equal(chosen_E));
+    EXPECT_NEAR(actual.balance().expert, twin.expert_loss.item<double>(), tolerance);
     const auto& balance = config_.balance;
     const auto expect = [&](double coefficient, double value, const at::Tensor& loss) {
       EXPECT_NEAR(value, coefficient > 0 ? loss.item<double>() : 0.0, tolerance);
     };
-    expect(balance.moe_device_aux_loss_coeff, actual.balance.device, twin.device_loss);
-    expect(balance.moe_comm_aux_loss_coeff, actual.balance.communication, twin.communication_loss);
-    expect(balance.moe_z_loss_coeff, actual.balance.z, twin.z_loss);
+    expect(balance.moe_device_aux_loss_coeff, actual.balance().device, twin.device_loss);
+    expect(balance.moe_comm_aux_loss_coeff, actual.balance().communication, twin.communication_loss);
+    expect(balance.moe_z_loss_coeff, actual.balance().z, twin.z_loss);
   }
 
   static std::vector<at::Tensor> take_gradients(torch::nn::Module& layer, const at::Tensor& x_TD) {

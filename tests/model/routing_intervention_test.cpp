@@ -59,6 +59,12 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SharedLeftOut", {.shared_experts = false}},
         Case{"DisabledAndFewer", {.num_disabled = 3, .num_chosen = 2}},
         Case{"NormalisedOverTheNewNumber", {.num_chosen = 1}, [](auto& r) { r.norm_topk_prob = true; }},
+        Case{"RawAsTrainedOverMore",
+             {.num_chosen = 2},
+             [](auto& r) {
+               r.norm_topk_prob = true;
+               r.num_experts_per_tok = 1;
+             }},
         Case{"WithCapacity",
              {.num_disabled = 1, .num_chosen = 2},
              [](auto& r) { r.moe_expert_capacity_factor = 0.7; }},

@@ -124,12 +124,12 @@ Trace train(const RankGroups& ranks, const Variant& variant) {
     trace.losses.push_back(outcome.loss);
     trace.norms.push_back(outcome.gradient_norm);
     for (const auto& layer : outcome.routing) {
-      const auto& balance = layer.balance;
+      const auto balance = layer.balance();
       for (const double value : {balance.expert, balance.device, balance.communication, balance.z}) {
         trace.balance.push_back(value);
       }
-      trace.counts.push_back(layer.count_E);
-      trace.counts.push_back(layer.chosen_E);
+      trace.counts.push_back(layer.count_E());
+      trace.counts.push_back(layer.chosen_E());
     }
   }
   trace.parameters = pieces_of(*run.model);

@@ -79,11 +79,11 @@ void expect_same(const Step& packed, const Step& alone) {
   for (size_t i = 0; i < alone.outcome.routing.size(); ++i) {
     const auto& layer = packed.outcome.routing[i];
     const auto& expected = alone.outcome.routing[i];
-    EXPECT_TRUE(layer.count_E.equal(expected.count_E)) << "layer " << i;
-    EXPECT_TRUE(layer.chosen_E.equal(expected.chosen_E)) << "layer " << i;
-    EXPECT_EQ(layer.num_tokens, expected.num_tokens) << "layer " << i;
-    EXPECT_NEAR(layer.balance.expert, expected.balance.expert, 1e-4) << "layer " << i;
-    EXPECT_NEAR(layer.balance.z, expected.balance.z, 1e-4) << "layer " << i;
+    EXPECT_TRUE(layer.count_E().equal(expected.count_E())) << "layer " << i;
+    EXPECT_TRUE(layer.chosen_E().equal(expected.chosen_E())) << "layer " << i;
+    EXPECT_EQ(layer.num_tokens(), expected.num_tokens()) << "layer " << i;
+    EXPECT_NEAR(layer.balance().expert, expected.balance().expert, 1e-4) << "layer " << i;
+    EXPECT_NEAR(layer.balance().z, expected.balance().z, 1e-4) << "layer " << i;
   }
   for (const auto& [name, values] : packed.parameters) {
     EXPECT_LT((values - alone.parameters.at(name)).abs().max().item<double>(), 1e-5) << name;

@@ -85,8 +85,8 @@ void expect_same_outcome(const StepOutcome& actual, const StepOutcome& expected,
   EXPECT_EQ(actual.num_tokens, expected.num_tokens);
   ASSERT_EQ(actual.routing.size(), expected.routing.size());
   for (size_t i = 0; i < actual.routing.size() && same_routing; ++i) {
-    EXPECT_TRUE(actual.routing[i].count_E.equal(expected.routing[i].count_E)) << "routed layer " << i;
-    expect_near(actual.routing[i].balance.expert, expected.routing[i].balance.expert, tolerance, "balance");
+    EXPECT_TRUE(actual.routing[i].count_E().equal(expected.routing[i].count_E())) << "routed layer " << i;
+    expect_near(actual.routing[i].balance().expert, expected.routing[i].balance().expert, tolerance, "balance");
   }
 }
 

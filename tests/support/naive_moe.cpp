@@ -185,7 +185,7 @@ NaiveMoe naive_moe(const torch::nn::Module& layer, const ModelConfig& config, co
     for (size_t k = 0; k < experts.size(); ++k) {
       const auto e = experts[k];
       auto gate = score_E[e] * router.routed_scaling_factor;
-      if (router.norm_topk_prob && experts.size() > 1) gate = gate / gate_sum;
+      if (router.norm_topk_prob && router.num_experts_per_tok > 1) gate = gate / gate_sum;
       if (!room[t][k]) continue;
       y_D = y_D + gate * naive_mlp(x_D, weight("experts.gate_proj")[e], weight("experts.up_proj")[e],
                                    weight("experts.down_proj")[e]);
