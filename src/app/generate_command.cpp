@@ -32,7 +32,7 @@ std::string read_prompt(World& world, const GenerateArguments& arguments) {
   if (!arguments.has_prompt && world.rank() == 0) {
     prompt.assign(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
   }
-  return world.all().all_gather_bytes(prompt).front();
+  return world.all().broadcast_bytes(prompt, 0);
 }
 
 std::vector<int64_t> prompt_ids(const TrainedModel& trained, Tokenizer& tokenizer,

@@ -260,30 +260,53 @@ void Communicator::broadcast(at::Tensor& tensor, int root) {
   if (size_ == 1 || tensor.numel() == 0) return;
   if (is_for_device(tensor, "broadcast")) return transport_->broadcast(tensor, root);
   const auto entry = log_entry("broadcast", num_bytes(tensor));
-  broadcast_bytes(bytes_of(tensor), num_bytes(tensor), root);
+  spread_bytes(bytes_of(tensor), num_bytes(tensor), root);
 }
 
 std::vector<std::string> Communicator::all_gather_bytes(const std::string& mine) {
+  return gather_strings(mine, "all_gather_bytes", std::nullopt);
+}
+
+std::vector<std::string> Communicator::gather_bytes(const std::string& mine, int root) {
+  return gather_strings(mine, "gather_bytes", root);
+}
+
+// To every rank unless there is a root.
+std::vector<std::string> Communicator::gather_strings(const std::string& mine, const char* verb,
+                                                      std::optional<int> root) {
   if (size_ == 1) return {mine};
   const auto length = static_cast<int64_t>(mine.size());
-  const auto entry = log_entry("all_gather_bytes", length);
+  const auto entry = log_entry(verb, length);
   std::vector<int64_t> lengths(static_cast<size_t>(size_));
   gather_equal_bytes(reinterpret_cast<const std::byte*>(&length), sizeof(length),
                      reinterpret_cast<std::byte*>(lengths.data()));
 
-  const std::vector<Block> send(static_cast<size_t>(size_), {0, length});
-  std::vector<Block> receive;
+  const bool is_receiver = root.value_or(rank_) == rank_;
+  std::vector<Block> send, receive;
   int64_t total = 0;
-  for (const auto bytes : lengths) {
-    receive.push_back({total, bytes});
-    total += bytes;
+  for (int r = 0; r < size_; ++r) {
+    send.push_back({0, root.value_or(r) == r ? length : 0});
+    receive.push_back({total, is_receiver ? lengths[static_cast<size_t>(r)] : 0});
+    total += receive.back().size;
   }
   std::string gathered(static_cast<size_t>(total), '\0');
   exchange_blocks(reinterpret_cast<const std::byte*>(mine.data()), send,
                   reinterpret_cast<std::byte*>(gathered.data()), receive);
   std::vector<std::string> all;
+  if (!is_receiver) return all;
   for (const auto& block : receive) all.push_back(gathered.substr(block.offset, block.size));
   return all;
+}
+
+std::string Communicator::broadcast_bytes(const std::string& mine, int root) {
+  CHECK(root >= 0 && root < size_, "broadcast_bytes from rank ", root, " of ", size_);
+  if (size_ == 1) return mine;
+  const auto entry = log_entry("broadcast_bytes", static_cast<int64_t>(mine.size()));
+  auto length = static_cast<int64_t>(mine.size());
+  spread_bytes(reinterpret_cast<std::byte*>(&length), sizeof(length), root);
+  std::string bytes = rank_ == root ? mine : std::string(static_cast<size_t>(length), '\0');
+  if (length > 0) spread_bytes(reinterpret_cast<std::byte*>(bytes.data()), length, root);
+  return bytes;
 }
 
 void Communicator::barrier() {

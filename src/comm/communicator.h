@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -63,6 +64,10 @@ class Communicator {
   void broadcast(at::Tensor& tensor, int root);
   /// Every rank's bytes, in rank order; lengths may differ. For small host data.
   std::vector<std::string> all_gather_bytes(const std::string& mine);
+  /// The same for rank `root` alone; the others get nothing.
+  std::vector<std::string> gather_bytes(const std::string& mine, int root);
+  /// Rank `root`'s bytes; what the others pass is not looked at.
+  std::string broadcast_bytes(const std::string& mine, int root);
   void barrier();
 
  protected:
@@ -82,7 +87,8 @@ class Communicator {
                                std::span<const Block> receive) = 0;
   /// `all` receives every rank's `count` bytes, in rank order; `mine` may lie at its place in `all` already.
   virtual void gather_equal_bytes(const std::byte* mine, int64_t count, std::byte* all) = 0;
-  virtual void broadcast_bytes(std::byte* bytes, int64_t count, int root) = 0;
+  /// `bytes` of rank `root` go to all.
+  virtual void spread_bytes(std::byte* bytes, int64_t count, int root) = 0;
   virtual void wait_for_all() = 0;
 
  private:
@@ -92,6 +98,7 @@ class Communicator {
   void reduce_small(std::byte* data, int64_t count, at::ScalarType dtype, Reduction reduction);
   void reduce_slices(const std::byte* all, int64_t slice_count, std::byte* mine, at::ScalarType dtype,
                      Reduction reduction);
+  std::vector<std::string> gather_strings(const std::string& mine, const char* verb, std::optional<int> root);
   std::byte* scratch(int64_t bytes);
 
   std::string name_;

@@ -95,7 +95,7 @@ void LoopbackCommunicator::gather_equal_bytes(const std::byte* mine, int64_t cou
   hub_->wait_for_all();
 }
 
-void LoopbackCommunicator::broadcast_bytes(std::byte* bytes, int64_t count, int root) {
+void LoopbackCommunicator::spread_bytes(std::byte* bytes, int64_t count, int root) {
   hub_->offer(rank(), {.verb = "broadcast", .data = bytes, .sizes = {count, root}});
   const auto& source = hub_->offer_of(root);
   CHECK(source.sizes == (std::vector<int64_t>{count, root}), "rank ", rank(), " expects ", count,

@@ -55,7 +55,7 @@ class LoopbackCommunicator : public Communicator {
   void exchange_blocks(const std::byte* sent, std::span<const Block> send, std::byte* received,
                        std::span<const Block> receive) override;
   void gather_equal_bytes(const std::byte* mine, int64_t count, std::byte* all) override;
-  void broadcast_bytes(std::byte* bytes, int64_t count, int root) override;
+  void spread_bytes(std::byte* bytes, int64_t count, int root) override;
   void wait_for_all() override;
 
   std::shared_ptr<LoopbackHub> hub_;

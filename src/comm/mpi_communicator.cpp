@@ -116,7 +116,7 @@ void MpiCommunicator::gather_equal_bytes(const std::byte* mine, int64_t count, s
             "MPI_Allgather");
 }
 
-void MpiCommunicator::broadcast_bytes(std::byte* buffer, int64_t count, int root) {
+void MpiCommunicator::spread_bytes(std::byte* buffer, int64_t count, int root) {
   const MpiBytes bytes(count);
   check_mpi(MPI_Bcast(buffer, bytes.count(), bytes.type(), root, comm_), "MPI_Bcast");
 }

@@ -8,6 +8,7 @@
 #include <exception>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "base/check.h"
 #include "comm/peer_transfers.h"
@@ -17,6 +18,7 @@ namespace granule {
 namespace {
 
 constexpr std::chrono::microseconds kPoll{50};
+constexpr std::chrono::seconds kAbortPatience{1};
 constexpr std::chrono::milliseconds kSpin{1};  // most calls settle long before a sleep would end
 
 ncclDataType_t nccl_type(at::ScalarType dtype) {
@@ -39,6 +41,20 @@ bool has_passed(const at::cuda::CUDAEvent& event) {
   }
 }
 
+// A group of calls, ended also when one of them throws.
+class OpenGroup {
+ public:
+  OpenGroup() = default;
+  OpenGroup(const OpenGroup&) = delete;
+  OpenGroup& operator=(const OpenGroup&) = delete;
+  ~OpenGroup() { end(); }
+
+  ncclResult_t end() { return std::exchange(is_open_, false) ? ncclGroupEnd() : ncclSuccess; }
+
+ private:
+  bool is_open_ = true;
+};
+
 }  // namespace
 
 std::string nccl_version() {
@@ -51,10 +67,8 @@ NcclTransport::NcclTransport(Communicator& group, at::Device device) : group_(gr
   const c10::cuda::CUDAGuard guard(device_);
   ncclUniqueId id{};
   if (group_.rank() == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
-  const auto ids =
-      group_.all_gather_bytes(group_.rank() == 0 ? std::string(id.internal, sizeof(id.internal)) : "");
-  CHECK(ids[0].size() == sizeof(id.internal), "an NCCL id of ", ids[0].size(), " bytes");
-  std::copy(ids[0].begin(), ids[0].end(), id.internal);
+  const auto first = group_.broadcast_bytes(std::string(id.internal, sizeof(id.internal)), 0);
+  std::copy(first.begin(), first.end(), id.internal);
 
   const auto entry = group_.log_entry("start of NCCL", 0);
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
@@ -62,6 +76,7 @@ NcclTransport::NcclTransport(Communicator& group, at::Device device) : group_(gr
   check(ncclCommInitRankConfig(&comm_, group_.size(), id, group_.rank(), &config), "ncclCommInitRankConfig");
   wait_until_settled("ncclCommInitRankConfig");
   warm_up();
+  c10::cuda::getCurrentCUDAStream(device_.index()).synchronize();
 }
 
 NcclTransport::~NcclTransport() {
@@ -99,7 +114,11 @@ void NcclTransport::run(const char* verb, int64_t bytes, const Issue& issue) {
   const c10::cuda::CUDAGuard guard(device_);
   const auto stream = c10::cuda::getCurrentCUDAStream(device_.index());
   wait_until_settled(verb);
-  issue(stream);
+  {
+    const std::lock_guard lock(mutex_);
+    check_not_aborted(verb);
+    issue(stream);
+  }
   wait_until_settled(verb);
   const auto done = std::make_shared<at::cuda::CUDAEvent>();
   done->record(stream);
@@ -110,6 +129,10 @@ void NcclTransport::check(ncclResult_t result, const char* call) {
   if (result == ncclSuccess || result == ncclInProgress) return;
   throw std::runtime_error(join_text(call, " in group ", group_.name(), ": ", ncclGetErrorString(result),
                                      ": ", ncclGetLastError(comm_)));
+}
+
+void NcclTransport::check_not_aborted(const char* call) const {
+  if (comm_ == nullptr) throw std::runtime_error(join_text(call, " in group ", group_.name(), ": aborted"));
 }
 
 void NcclTransport::wait_until_settled(const char* call) {
@@ -123,7 +146,7 @@ void NcclTransport::wait_until_settled(const char* call) {
   };
   for (;; pause()) {
     const std::lock_guard lock(mutex_);
-    if (comm_ == nullptr) throw std::runtime_error(join_text(call, " in group ", group_.name(), ": aborted"));
+    check_not_aborted(call);
     ncclResult_t state = ncclSuccess;
     check(ncclCommGetAsyncError(comm_, &state), "ncclCommGetAsyncError");
     check(state, call);
@@ -170,13 +193,14 @@ void NcclTransport::all_to_all_rows(const at::Tensor& sent, std::span<const int6
   auto* target = static_cast<std::byte*>(received.mutable_data_ptr());
   run("all_to_all_rows", sent.nbytes(), [&](cudaStream_t stream) {
     check(ncclGroupStart(), "ncclGroupStart");
+    OpenGroup group;
     for (const auto& [peer, offset, bytes] : transfers.sends) {
       check(ncclSend(source + offset, static_cast<size_t>(bytes), ncclInt8, peer, comm_, stream), "ncclSend");
     }
     for (const auto& [peer, offset, bytes] : transfers.receives) {
       check(ncclRecv(target + offset, static_cast<size_t>(bytes), ncclInt8, peer, comm_, stream), "ncclRecv");
     }
-    check(ncclGroupEnd(), "ncclGroupEnd");
+    check(group.end(), "ncclGroupEnd");
   });
 }
 
@@ -189,8 +213,9 @@ void NcclTransport::broadcast(at::Tensor& tensor, int root) {
 }
 
 void NcclTransport::abort() {
-  const std::lock_guard lock(mutex_);
-  if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
+  // A launch that blocks for good holds it; the process ends all the same.
+  const std::unique_lock lock(mutex_, kAbortPatience);
+  if (lock && comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
 }
 
 }  // namespace granule

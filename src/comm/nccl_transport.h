@@ -22,7 +22,8 @@ std::string nccl_version();
 class NcclTransport : public DeviceTransport {
  public:
   /// Every rank of `group` has a GPU of its own, `device`. The group's host side carries NCCL's id; then one
-  /// collective of each kind makes the connections. `group` must outlive the transport. Collective.
+  /// collective of each kind makes the connections and is waited for. `group` must outlive the transport.
+  /// Collective.
   NcclTransport(Communicator& group, at::Device device);
   /// Waits for the device; after an exception gives up at once.
   ~NcclTransport() override;
@@ -43,12 +44,13 @@ class NcclTransport : public DeviceTransport {
   void run(const char* verb, int64_t bytes, const Issue& issue);
   /// Throws with NCCL's words unless `result` is success or still in progress.
   void check(ncclResult_t result, const char* call);
+  void check_not_aborted(const char* call) const;
   /// Non-blocking NCCL goes on in threads of its own after a call; the next call must wait for it.
   void wait_until_settled(const char* call);
 
   Communicator& group_;
   const at::Device device_;
-  std::mutex mutex_;  // of comm_ against abort
+  std::timed_mutex mutex_;  // of comm_ against abort
   ncclComm_t comm_ = nullptr;
 };
 

@@ -67,7 +67,7 @@ std::pair<std::string, ExitCode> current_failure() {
 
 }  // namespace
 
-World::World(int /*argc*/, char** /*argv*/) : log_(std::make_shared<CollectiveLog>()) {
+World::World() : log_(std::make_shared<CollectiveLog>()) {
   if (started_by_launcher()) {
     mpi_ = std::make_unique<MpiRuntime>();
     all_ = mpi_->world(log_);
@@ -137,13 +137,13 @@ void World::abort(ExitCode code) {
   std::_Exit(static_cast<int>(code));
 }
 
-int run_in_world(int argc, char** argv, const std::function<int(World&)>& body) {
+int run_in_world(const std::function<int(World&)>& body) {
   keep_freed_memory();
   use_host_allocator();
   // Beyond RLIMIT_FSIZE a write then fails as on a full disk, and is reported as such.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
-    World world(argc, argv);
+    World world;
     try {
       return body(world);
     } catch (...) {

@@ -21,7 +21,7 @@ class MpiRuntime;
 class World {
  public:
   /// Starts MPI if a launcher started this process; tells base/log its rank and ATen its number of threads.
-  World(int argc, char** argv);
+  World();
   /// All communicators of `group` must be gone.
   ~World();
   World(const World&) = delete;
@@ -69,6 +69,6 @@ class World {
 
 /// Runs `body(world)` and turns an exception into a message with this rank's number and the exit code of its
 /// kind. With several ranks a failure on one ends all of them (MPI_Abort), so nobody waits for the dead.
-int run_in_world(int argc, char** argv, const std::function<int(World&)>& body);
+int run_in_world(const std::function<int(World&)>& body);
 
 }  // namespace granule

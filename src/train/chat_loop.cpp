@@ -68,7 +68,7 @@ class Loop {
         speak("\n");
       }
     }
-    heard = ranks_.all_gather_bytes(heard).front();
+    heard = ranks_.broadcast_bytes(heard, 0);
     if (heard.empty()) return false;
     line = heard.substr(1);
     return true;

@@ -26,19 +26,23 @@ InputError about(const std::string& path, const std::string& complaint) {
 
 // Every rank sees the same list, also where directories of a shared file system are cached.
 std::vector<FoundCheckpoint> find_on_rank_0(const std::string& path, Communicator& world) {
-  Json mine = {{"error", ""}, {"found", Json::array()}};
+  std::string error, list;  // each path with its step before it and a zero behind
   if (world.rank() == 0) {
     try {
-      for (const auto& found : find_checkpoints(path)) mine["found"].push_back({found.step, found.path});
-    } catch (const InputError& error) {
-      mine["error"] = error.what();
+      for (const auto& found : find_checkpoints(path)) list += join_text(found.step, " ", found.path) + '\0';
+    } catch (const InputError& failed) {
+      error = failed.what();
     }
   }
-  const auto json =
-      Json::parse(world.all_gather_bytes(mine.dump(-1, ' ', false, Json::error_handler_t::replace))[0]);
-  if (json.at("error") != "") throw about(path, json.at("error").get<std::string>());
+  error = world.broadcast_bytes(error, 0);
+  if (!error.empty()) throw about(path, error);
+  list = world.broadcast_bytes(list, 0);
   std::vector<FoundCheckpoint> found;
-  for (const auto& item : json.at("found")) found.push_back({item.at(0), item.at(1)});
+  for (size_t begin = 0; begin < list.size();) {
+    const auto space = list.find(' ', begin), end = list.find('\0', begin);
+    found.push_back({std::stoll(list.substr(begin, space - begin)), list.substr(space + 1, end - space - 1)});
+    begin = end + 1;
+  }
   return found;
 }
 

@@ -51,6 +51,25 @@ CheckpointParameter describe(const FlatBuffer& buffer, const FlatSegment& segmen
   return parameter;
 }
 
+ShardReport parse_report(const std::string& text) {
+  const auto json = Json::parse(text);
+  ShardReport report;
+  for (const auto& item : json.at("files")) report.files.push_back({item.at(0), item.at(1), item.at(2)});
+  for (const auto& item : json.at("parameters")) {
+    auto& parameter = report.parameters.emplace_back();
+    item.at(0).get_to(parameter.name);
+    item.at(1).get_to(parameter.shape);
+    item.at(2).get_to(parameter.dtype);
+    item.at(3).get_to(parameter.placement);
+    auto& slice = parameter.slices.emplace_back();
+    item.at(4).get_to(slice.begin);
+    item.at(5).get_to(slice.count);
+    item.at(6).get_to(slice.file);
+    item.at(7).get_to(slice.hash);
+  }
+  return report;
+}
+
 }  // namespace
 
 void write_shard(const CheckpointFiles& files, const std::string& directory, const std::string& name,
@@ -102,34 +121,13 @@ std::string print_report(const ShardReport& report) {
     parameters.push_back({parameter.name, parameter.shape, parameter.dtype, parameter.placement, slice.begin,
                           slice.count, slice.file, slice.hash});
   }
-  // A path in the error text need not be UTF-8.
-  return Json{{"error", report.error}, {"files", files}, {"parameters", parameters}}.dump(
-      -1, ' ', false, Json::error_handler_t::replace);
+  return Json{{"files", files}, {"parameters", parameters}}.dump();
 }
 
-ShardReport parse_report(const std::string& text) {
-  const auto json = Json::parse(text);
-  ShardReport report;
-  json.at("error").get_to(report.error);
-  for (const auto& item : json.at("files")) report.files.push_back({item.at(0), item.at(1), item.at(2)});
-  for (const auto& item : json.at("parameters")) {
-    auto& parameter = report.parameters.emplace_back();
-    item.at(0).get_to(parameter.name);
-    item.at(1).get_to(parameter.shape);
-    item.at(2).get_to(parameter.dtype);
-    item.at(3).get_to(parameter.placement);
-    auto& slice = parameter.slices.emplace_back();
-    item.at(4).get_to(slice.begin);
-    item.at(5).get_to(slice.count);
-    item.at(6).get_to(slice.file);
-    item.at(7).get_to(slice.hash);
-  }
-  return report;
-}
-
-void merge_reports(const std::vector<ShardReport>& reports, CheckpointManifest& manifest) {
+void merge_reports(const std::vector<std::string>& reports, CheckpointManifest& manifest) {
   std::map<std::string, CheckpointParameter> by_name;
-  for (const auto& report : reports) {
+  for (const auto& text : reports) {
+    const auto report = parse_report(text);
     const auto first_file = static_cast<int64_t>(manifest.files.size());
     manifest.files.insert(manifest.files.end(), report.files.begin(), report.files.end());
     for (const auto& part : report.parameters) {

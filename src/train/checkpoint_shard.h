@@ -11,9 +11,8 @@
 
 namespace granule {
 
-/// What a rank wrote, or why it could not.
+/// What a rank wrote.
 struct ShardReport {
-  std::string error;  ///< empty: all is written and durable
   std::vector<CheckpointFileRecord> files;
   std::vector<CheckpointParameter> parameters;  ///< each with the rank's own slices; `file` counts in `files`
 };
@@ -25,9 +24,8 @@ void write_shard(const CheckpointFiles& files, const std::string& directory, con
 
 /// As text, to travel between ranks.
 std::string print_report(const ShardReport& report);
-ShardReport parse_report(const std::string& text);
 
-/// Files and parameters of all ranks, put together.
-void merge_reports(const std::vector<ShardReport>& reports, CheckpointManifest& manifest);
+/// Files and parameters of all ranks, put together from their printed reports, in rank order.
+void merge_reports(const std::vector<std::string>& reports, CheckpointManifest& manifest);
 
 }  // namespace granule

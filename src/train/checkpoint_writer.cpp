@@ -73,16 +73,14 @@ void CheckpointWriter::save(CheckpointManifest manifest, const WriteOwn& write_o
   const int64_t step = manifest.state.step;
   const auto what = join_text("no checkpoint of step ", step);
   const auto temporary = open_temporary(step);
-  std::vector<ShardReport> reports;
-  std::vector<std::string> errors;
-  for (const auto& text : world_.all_gather_bytes(write_own_files(temporary, write_own))) {
-    reports.push_back(parse_report(text));
-    errors.push_back(reports.back().error);
-  }
+  ShardReport report;
+  const auto errors =
+      world_.all_gather_bytes(error_of([&] { write_own_files(temporary, write_own, report); }));
   // All ranks have left the directory, whatever they say.
   std::string error;
   const bool all_wrote =
       std::all_of(errors.begin(), errors.end(), [](const auto& text) { return text.empty(); });
+  const auto reports = all_wrote ? world_.gather_bytes(print_report(report), 0) : std::vector<std::string>();
   if (world_.rank() == 0 && all_wrote) {
     error = error_of([&] {
       merge_reports(reports, manifest);
@@ -103,23 +101,19 @@ std::string CheckpointWriter::open_temporary(int64_t step) {
     path = temporary_checkpoint_path(options_.directory, step);
     error = error_of([&] { files_.make_directory(path); });
   }
-  const auto paths = world_.all_gather_bytes(path);
   refuse_failure(world_.all_gather_bytes(error), join_text("no checkpoint of step ", step));
-  return paths.front();
+  return world_.broadcast_bytes(path, 0);
 }
 
-std::string CheckpointWriter::write_own_files(const std::string& directory, const WriteOwn& write_own) const {
-  ShardReport report;
-  report.error = error_of([&] {
-    write_own(directory, report);
-    if (world_.rank() != 0) return;
-    write_side_file(files_, directory, kConfigName, options_.config_text, report);
-    if (options_.tokenizer_path.empty()) return;
-    for (const auto& [path, name] : tokenizer_files(options_.tokenizer_path)) {
-      write_side_file(files_, directory, name, read_text_file(path, kMaxTokenizerBytes), report);
-    }
-  });
-  return print_report(report);
+void CheckpointWriter::write_own_files(const std::string& directory, const WriteOwn& write_own,
+                                       ShardReport& report) const {
+  write_own(directory, report);
+  if (world_.rank() != 0) return;
+  write_side_file(files_, directory, kConfigName, options_.config_text, report);
+  if (options_.tokenizer_path.empty()) return;
+  for (const auto& [path, name] : tokenizer_files(options_.tokenizer_path)) {
+    write_side_file(files_, directory, name, read_text_file(path, kMaxTokenizerBytes), report);
+  }
 }
 
 void CheckpointWriter::commit(const std::string& temporary, const CheckpointManifest& manifest) const {

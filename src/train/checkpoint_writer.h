@@ -55,7 +55,7 @@ class CheckpointWriter {
   /// `manifest` is complete but for files and parameters.
   void save(CheckpointManifest manifest, const WriteOwn& write_own);
   std::string open_temporary(int64_t step);
-  std::string write_own_files(const std::string& directory, const WriteOwn& write_own) const;
+  void write_own_files(const std::string& directory, const WriteOwn& write_own, ShardReport& report) const;
   void commit(const std::string& temporary, const CheckpointManifest& manifest) const;
   void tidy(const TrainState& state) const;
   void abandon(const std::string& temporary) const;

@@ -78,7 +78,7 @@ std::string Dialogue::answer(const std::string& said, const std::function<bool(s
   generator_.generate(prompt, config_.sampling, config_.stop_ids,
                       [&](int64_t id) { return hear(stream.push(id)); });
   hear(stream.finish());
-  text = ranks_.all_gather_bytes(text).front();
+  text = ranks_.broadcast_bytes(text, 0);
   turns_.push_back({Role::kAssistant, text});
   return text;
 }

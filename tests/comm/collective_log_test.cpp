@@ -112,7 +112,7 @@ class Watched : public Communicator {
     look();
   }
   void gather_equal_bytes(const std::byte*, int64_t, std::byte*) override { look(); }
-  void broadcast_bytes(std::byte*, int64_t, int) override { look(); }
+  void spread_bytes(std::byte*, int64_t, int) override { look(); }
   void wait_for_all() override { look(); }
 
   std::shared_ptr<CollectiveLog> log_;

@@ -58,7 +58,7 @@ class Alone : public Communicator {
     fail();
   }
   void gather_equal_bytes(const std::byte*, int64_t, std::byte*) override { fail(); }
-  void broadcast_bytes(std::byte*, int64_t, int) override { fail(); }
+  void spread_bytes(std::byte*, int64_t, int) override { fail(); }
   void wait_for_all() override { fail(); }
 };
 

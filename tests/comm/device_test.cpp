@@ -9,14 +9,14 @@ namespace granule {
 namespace {
 
 TEST(Device, CpuIsAlwaysThere) {
-  World world(0, nullptr);
+  World world;
   EXPECT_EQ(open_device(world, "cpu"), at::Device(at::kCPU));
   EXPECT_FALSE(device_is_shared(world, at::kCPU));
 }
 
 TEST(Device, CudaWithoutAGpuIsRefusedWithTheReason) {
   if (num_gpus() > 0) GTEST_SKIP() << "this machine has a GPU";
-  World world(0, nullptr);
+  World world;
   try {
     open_device(world, "cuda");
     FAIL() << "accepted";

@@ -54,7 +54,7 @@ TEST(MeshGroups, StayInsideTheirPipelineStage) {
 }
 
 TEST(Mesh, OfOneRankHasGroupsOfOne) {
-  World world(0, nullptr);
+  World world;
   Mesh mesh(world, {});
   for (auto* group : {&mesh.world(), &mesh.expert(), &mesh.data(), &mesh.replica()})
     EXPECT_EQ(group->size(), 1);

@@ -32,11 +32,11 @@ class Variable {
 };
 
 int exit_code(const std::function<int(World&)>& body) {
-  return run_in_world(0, nullptr, body);
+  return run_in_world(body);
 }
 
 TEST(World, IsOneRankWithoutALauncher) {
-  World world(0, nullptr);
+  World world;
   EXPECT_EQ(world.rank(), 0);
   EXPECT_EQ(world.size(), 1);
   EXPECT_EQ(world.local_rank(), 0);
@@ -51,7 +51,7 @@ TEST(World, GivesATenTheThreadsOfTheEnvironment) {
   const int before = at::get_num_threads();
   {
     const Variable threads("OMP_NUM_THREADS", "3");
-    World world(0, nullptr);
+    World world;
     EXPECT_EQ(world.num_threads(), 3);
     EXPECT_EQ(at::get_num_threads(), 3);
   }
@@ -64,7 +64,7 @@ TEST(World, TakesAllItsCoresWhenTheEnvironmentIsSilent) {
     const Variable threads("OMP_NUM_THREADS", nullptr);
     cpu_set_t mask;
     ASSERT_EQ(sched_getaffinity(0, sizeof(mask), &mask), 0);
-    EXPECT_EQ(World(0, nullptr).num_threads(), CPU_COUNT(&mask));
+    EXPECT_EQ(World().num_threads(), CPU_COUNT(&mask));
   }
   at::set_num_threads(before);
 }

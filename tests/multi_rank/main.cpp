@@ -113,6 +113,5 @@ World& multi_rank_world() {
 }  // namespace granule
 
 int main(int argc, char** argv) {
-  return granule::run_in_world(argc, argv,
-                               [&](granule::World& world) { return granule::run_tests(world, argc, argv); });
+  return granule::run_in_world([&](granule::World& world) { return granule::run_tests(world, argc, argv); });
 }

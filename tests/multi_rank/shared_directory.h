@@ -14,7 +14,7 @@ class SharedDirectory {
  public:
   explicit SharedDirectory(Communicator& ranks) : ranks_(ranks) {
     if (ranks.rank() == 0) own_.emplace();
-    path_ = ranks.all_gather_bytes(own_ ? own_->path() : "")[0];
+    path_ = ranks.broadcast_bytes(own_ ? own_->path() : "", 0);
   }
   ~SharedDirectory() { ranks_.barrier(); }
   std::string path(const std::string& name) const { return path_ + "/" + name; }

@@ -203,6 +203,11 @@ void expect_bytes_gathered(Communicator& group) {
   ASSERT_EQ(static_cast<int>(all.size()), group.size());
   for (int r = 0; r < group.size(); ++r) EXPECT_EQ(all[r], bytes_of_rank(r)) << "on rank " << group.rank();
   EXPECT_EQ(group.all_gather_bytes(""), std::vector<std::string>(group.size()));
+  for (int root = 0; root < group.size(); ++root) {
+    const auto expected = group.rank() == root ? all : std::vector<std::string>();
+    EXPECT_EQ(group.gather_bytes(bytes_of_rank(group.rank()), root), expected) << "root " << root;
+    EXPECT_EQ(group.broadcast_bytes(bytes_of_rank(group.rank()), root), bytes_of_rank(root));
+  }
 }
 
 void expect_row_gradients_travel_back(Communicator& group) {

@@ -72,11 +72,10 @@ TEST(CheckpointShard, MomentsInBf16AreWrittenAsTheyAre) {
 
 TEST(CheckpointShard, ReportsTravelAsText) {
   ShardReport report;
-  report.error = "disk \xff full";
   report.files = {{"a", 1, UINT64_MAX}};
   report.parameters = {{"p", {2, 3}, "F32", "dense", {{1, 4, 0, {1, 2, UINT64_MAX}}}}};
-  const auto read = parse_report(print_report(report));
-  EXPECT_NE(read.error.find("full"), std::string::npos);
+  CheckpointManifest read;
+  merge_reports({print_report(report)}, read);
   EXPECT_EQ(read.files[0].hash, UINT64_MAX);
   EXPECT_EQ(read.parameters[0].shape, report.parameters[0].shape);
   EXPECT_EQ(read.parameters[0].slices[0].begin, 1);
@@ -91,7 +90,7 @@ TEST(CheckpointShard, MergingSortsSlicesAndRenumbersFiles) {
   second.parameters = {{"p", {6}, "F32", "dense", {{0, 4, 0, {}}}},
                        {"a", {1}, "F32", "expert", {{0, 1, 0, {}}}}};
   CheckpointManifest manifest;
-  merge_reports({first, second}, manifest);
+  merge_reports({print_report(first), print_report(second)}, manifest);
   ASSERT_EQ(manifest.files.size(), 3u);
   ASSERT_EQ(manifest.parameters.size(), 2u);
   EXPECT_EQ(manifest.parameters[0].name, "a");
