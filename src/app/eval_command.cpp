@@ -31,7 +31,8 @@ struct EvalArguments {
   std::vector<std::string> stops{"Question:", "</s>", "<|im_end|>"};
   std::string samples;
   bool json = false;
-  std::vector<std::string> of_tasks;  ///< options that were given and mean nothing for --task loss
+  std::vector<std::string> of_tasks;    ///< options that were given and mean nothing for --task loss
+  std::vector<std::string> of_answers;  ///< and those that mean nothing but for --task answer
 };
 
 void print_report(const nlohmann::ordered_json& report, bool as_json) {
@@ -60,6 +61,7 @@ void evaluate_loss(World& world, const TrainedModel& trained, const EvalArgument
   const auto bytes_V = bytes_of_tokens(world, trained.tokenizer, /*named=*/!config.data.tokenizer.empty(),
                                        config.model.vocab_size);
   const auto result = evaluate(*trained.model, trained.mesh->replica(), loader, bytes_V);
+  if (result.num_tokens == 0) throw InputError(data.valid.front(), kNothingCounts);
   if (world.rank() != 0) return;
 
   nlohmann::ordered_json report{{"checkpoint", trained.checkpoint},
@@ -100,6 +102,10 @@ void evaluate_task(World& world, TrainedModel& trained, const EvalArguments& arg
 void check_arguments(const EvalArguments& arguments) {
   if (arguments.task == kLossTask && !arguments.of_tasks.empty()) {
     throw UserError(ExitCode::kUsage, arguments.of_tasks.front() + " is for tasks of examples; --task loss has none");
+  }
+  if (arguments.task != kLossTask && arguments.task != kAnswerTask && !arguments.of_answers.empty()) {
+    throw UserError(ExitCode::kUsage, arguments.of_answers.front() + " is for --task " + kAnswerTask +
+                                          "; --task " + arguments.task + " has no answers that the model writes");
   }
   if (arguments.task != kLossTask && arguments.data.empty()) {
     throw UserError(ExitCode::kUsage, "--task " + arguments.task + " needs --data FILE ...: its examples");
@@ -148,7 +154,7 @@ void add_eval_command(CLI::App& app, Command& chosen) {
       ->check(CLI::Range(int64_t{1}, kMaxTextTokens))
       ->capture_default_str();
   // One text each time: what follows may be an override, and a list in brackets would be taken apart.
-  command->add_option("--stop", arguments->stops, "text that ends such an answer; may be given several times")
+  command->add_option("--stop", arguments->stops, "text that ends such an answer; may be given several times; '': none")
       ->allow_extra_args(false)
       ->capture_default_str();
   command->add_option("--samples", arguments->samples, "file for a line of JSON for each of a task's examples");
@@ -157,6 +163,10 @@ void add_eval_command(CLI::App& app, Command& chosen) {
     for (const auto* name : {"--max-length", "--max-tokens", "--stop", "--samples"}) {
       if (command->count(name) > 0) arguments->of_tasks.emplace_back(name);
     }
+    for (const auto* name : {"--max-tokens", "--stop"}) {
+      if (command->count(name) > 0) arguments->of_answers.emplace_back(name);
+    }
+    std::erase(arguments->stops, "");
     chosen = [=](World& world) { return eval_command(world, *arguments); };
   });
 }

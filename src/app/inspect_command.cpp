@@ -17,7 +17,6 @@ namespace {
 RunConfig load_for_inspection(const std::string& path, const std::vector<std::string>& overrides) {
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config);
-  config.adopt_tokenizer();
   return config;
 }
 

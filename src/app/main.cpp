@@ -1,8 +1,12 @@
+#include <fcntl.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <iostream>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include "app/commands.h"
@@ -72,10 +76,19 @@ int run_command_line(int argc, char** argv, World& world) {
   return code;
 }
 
+// A file that is opened would take the place of a stream that is closed, and messages would be written to it. Writing to
+// stdout must fail as before.
+void keep_closed_streams_apart() {
+  for (const auto& [descriptor, flags] : {std::pair{0, O_RDONLY}, std::pair{1, O_RDONLY}, std::pair{2, O_WRONLY}}) {
+    if (fcntl(descriptor, F_GETFD) < 0) std::ignore = open("/dev/null", flags);
+  }
+}
+
 }  // namespace
 }  // namespace granule
 
 int main(int argc, char** argv) {
+  granule::keep_closed_streams_apart();
   return granule::run_in_world(
-      argc, argv, [&](granule::World& world) { return granule::run_command_line(argc, argv, world); });
+      [&](granule::World& world) { return granule::run_command_line(argc, argv, world); });
 }

@@ -224,7 +224,19 @@ void ConfigDocument::apply_override(const std::string& assignment) {
     node = child;
     begin = end + 1;
   }
-  auto value = parse_yaml(assignment.substr(equals + 1), "override " + key);
+  const auto text = assignment.substr(equals + 1);
+  const auto refuse = [&](const std::string& why) {
+    throw ConfigError::located("override \"" + assignment + "\": " + why);
+  };
+  if (text.starts_with('[') && !text.ends_with(']')) refuse("the list is not closed; a shell wants '" + key + "=[a, b]'");
+  auto value = parse_yaml(text, "override " + key);
+  if (value.kind == YamlNode::Kind::kMap && !node->entries.empty()) {
+    refuse("would take away all else that the file says of " + key + "; name its keys one by one, as " + key + "." +
+           node->entries.front().key + "=...");
+  }
+  if (value.kind == YamlNode::Kind::kScalar && !value.quoted && text.find(" #") != std::string::npos) {
+    refuse("what follows \" #\" would be a comment; write '" + key + "=\"...\"'");
+  }
   value.place = "override " + key;
   *node = std::move(value);
 }

@@ -167,7 +167,7 @@ class ConfigDocument {
   /// Throws InputError if `path` cannot be read, ConfigError for broken YAML or a malformed override.
   /// An override is `section.key=value`, its value parsed as YAML.
   ConfigDocument(const std::string& path, const std::vector<std::string>& overrides);
-  /// From text, for tests; `source` stands for the file name.
+  /// From text; `source` stands for the file name.
   static ConfigDocument from_text(const std::string& text, const std::string& source,
                                   const std::vector<std::string>& overrides = {});
 

@@ -121,4 +121,9 @@ void write_text_file_durably(const std::string& path, std::string_view text) {
   }
 }
 
+bool is_plain_file_name(std::string_view name) {
+  return !name.empty() && name.size() <= 255 && name.front() != '.' &&
+         name.find_first_of(std::string_view("/\\\0", 3)) == std::string_view::npos;
+}
+
 }  // namespace granule

@@ -80,6 +80,9 @@ std::string read_text_file(const std::string& path, uint64_t max_bytes);
 void write_text_file_durably(const std::string& path, std::string_view text);
 /// rename(2) and fsync of the directory that holds `to`.
 void rename_durably(const std::string& from, const std::string& to);
+/// fsync: files that were made, renamed or removed in it are so after a crash too.
 void sync_directory(const std::string& path);
+/// Whether it names a file right in a directory, on any system: no way out of it, nothing hidden, 255 bytes at most.
+bool is_plain_file_name(std::string_view name);
 
 }  // namespace granule

@@ -1,7 +1,6 @@
 #pragma once
 // The alphabet in which byte-level vocabularies are written: a printable character for each of the 256 bytes.
 
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>

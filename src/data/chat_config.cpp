@@ -1,6 +1,7 @@
 #include "data/chat_config.h"
 
 #include "base/check.h"
+#include "data/utf8.h"
 
 namespace granule {
 
@@ -13,6 +14,10 @@ void ChatConfig::check() const {
                                                               {"user_with_input", &pattern.user_with_input},
                                                               {"assistant", &pattern.assistant}};
   for (const auto& [name, text] : texts) {
+    if (replace_invalid_utf8(*text) != *text) {
+      throw ConfigError(join_text("data.chat.pattern.", name), replace_invalid_utf8(*text),
+                        "must be valid UTF-8");
+    }
     if (!custom && !text->empty()) {
       throw ConfigError(join_text("data.chat.pattern.", name), *text,
                         "is only for data.chat.template: custom, which is ", chat_template);

@@ -59,18 +59,10 @@ int64_t ChatTrainingSource::num_samples() const {
 
 void ChatTrainingSource::read(int64_t index, const SampleRow& row) {
   CHECK(0 <= index && index < num_samples(), "sample ", index, " of ", num_samples());
-  const auto& order = order_of(index / chats_.num_rows());
+  const auto& order = orders_.at(index / chats_.num_rows(), [&](int64_t epoch) {
+    return shuffled_order(seed_, join_text("chat/epoch/", epoch), chats_.num_rows());
+  });
   chats_.read(order[static_cast<size_t>(index % chats_.num_rows())], row);
-}
-
-const std::vector<int64_t>& ChatTrainingSource::order_of(int64_t epoch) {
-  for (const auto& cached : orders_) {
-    if (cached.epoch == epoch) return cached.order;
-  }
-  // Two, because a batch may reach from one epoch into the next.
-  if (orders_.size() == 2) orders_.pop_front();
-  orders_.push_back({epoch, shuffled_order(seed_, join_text("chat/epoch/", epoch), chats_.num_rows())});
-  return orders_.back().order;
 }
 
 ChatValidationSource::ChatValidationSource(PackedChats chats, int64_t max_samples)

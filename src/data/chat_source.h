@@ -1,9 +1,8 @@
 #pragma once
 // Samples of packed conversations: each row holds whole examples that do not see one another.
 
-#include <deque>
-
 #include "data/chat_examples.h"
+#include "data/epoch_order.h"
 #include "data/sample_source.h"
 
 namespace granule {
@@ -42,17 +41,10 @@ class ChatTrainingSource : public SampleSource {
   void read(int64_t index, const SampleRow& row) override;
 
  private:
-  const std::vector<int64_t>& order_of(int64_t epoch);
-
-  struct CachedOrder {
-    int64_t epoch;
-    std::vector<int64_t> order;
-  };
-
   PackedChats chats_;
   uint64_t seed_;
   int64_t num_epochs_;
-  std::deque<CachedOrder> orders_;  // latest last
+  EpochCache<std::vector<int64_t>> orders_;
 };
 
 /// Rows in order; with more than `max_samples`, that many of them, evenly spread.

@@ -56,20 +56,20 @@ const std::vector<BuiltIn>& built_in_templates() {
   return kTemplates;
 }
 
-}  // namespace
-
-std::vector<std::string> built_in_template_names() {
-  std::vector<std::string> names;
-  for (const auto& built_in : built_in_templates()) names.emplace_back(built_in.name);
-  return names;
-}
-
 ChatPattern built_in_pattern(const std::string& name) {
   for (const auto& built_in : built_in_templates()) {
     if (name == built_in.name) return built_in.pattern;
   }
   CHECK(false, "no built-in chat template ", name);
   return {};
+}
+
+}  // namespace
+
+std::vector<std::string> built_in_template_names() {
+  std::vector<std::string> names;
+  for (const auto& built_in : built_in_templates()) names.emplace_back(built_in.name);
+  return names;
 }
 
 // Gathers text until a token or the border of an answer, then encodes it in one piece.

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "data/chat_config.h"
@@ -80,7 +79,5 @@ class ChatTemplate {
 
 /// Those that data.chat.template knows beside "custom".
 std::vector<std::string> built_in_template_names();
-/// The pattern of a built-in template.
-ChatPattern built_in_pattern(const std::string& name);
 
 }  // namespace granule

@@ -62,8 +62,9 @@ Conversation read_messages(const JsonField& messages) {
   for (const auto& message : messages.items()) {
     const bool by_from = !message.find("role") && message.find("from");
     const auto role = message[by_from ? "from" : "role"];
-    turns.push_back({read_role(role), message[by_from ? "value" : "content"].text()});
-    if (turns.back().role == Role::kAssistant) check_answer(message);
+    const auto speaker = read_role(role);
+    if (speaker == Role::kAssistant) check_answer(message);
+    turns.push_back({speaker, message[by_from ? "value" : "content"].text()});
     if (turns.back().role == Role::kSystem && turns.size() > 1) {
       role.refuse("is \"system\", which only the first turn can be");
     }

@@ -1,7 +1,6 @@
 #pragma once
 // What a run reads: section `data` of a config.
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,8 +25,8 @@ struct DataConfig {
           "share of each token file in the samples; empty: by number of tokens");
     field("valid", valid, {}, "what to validate on, likewise; empty: no validation");
     field("tokenizer", tokenizer, {},
-          "tokenizer.json; empty: for conversations the run's own if it has begun, else the one of "
-          "checkpoint.load, else the one beside the first file");
+          "tokenizer.json; empty: the run's own if it has begun, else the one of checkpoint.load, else the "
+          "one beside the first file");
     field("reset_attention_mask", reset_attention_mask, {}, "keep attention inside a document");
     field("eod_mask_loss", eod_mask_loss, {},
           "no loss for guessing a document's first token from the one before it");

@@ -3,6 +3,7 @@
 // A function of (seed, name, epoch) and the file alone, never of the length of the run.
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,30 @@ struct TokenRange {
 
 /// 0 .. count-1, shuffled.
 std::vector<int64_t> shuffled_order(uint64_t seed, const std::string& name, int64_t count);
+
+/// The orders of the last two epochs that were read: a batch may reach from one into the next.
+template <class Order>
+class EpochCache {
+ public:
+  /// `make(epoch)`, unless it is there. Stays valid for the next call.
+  template <class Make>
+  const Order& at(int64_t epoch, const Make& make) {
+    for (const auto& cached : orders_) {
+      if (cached.epoch == epoch) return cached.order;
+    }
+    if (orders_.size() == 2) orders_.pop_front();
+    orders_.push_back({epoch, make(epoch)});
+    return orders_.back().order;
+  }
+
+ private:
+  struct Cached {
+    int64_t epoch;
+    Order order;
+  };
+
+  std::deque<Cached> orders_;  // latest last
+};
 
 class EpochOrder {
  public:

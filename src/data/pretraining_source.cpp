@@ -40,30 +40,29 @@ PretrainingSource::PretrainingSource(TokenFile file, int64_t seq_length, uint64_
   }
 }
 
-// Orders are made of the documents' lengths alone.
+// Orders are made of the documents' lengths alone; the first ids of some tell other text of the same lengths.
 uint64_t PretrainingSource::fingerprint() const {
+  constexpr int64_t kDocuments = 256, kTokens = 16;
   Hasher hasher;
   for (int64_t document = 0; document < file_.num_documents(); ++document) {
     const int64_t length = file_.document_length(document);
     hasher.update(&length, sizeof(length));
+  }
+  const int64_t step = std::max<int64_t>(1, file_.num_documents() / kDocuments);
+  for (int64_t document = 0; document < file_.num_documents(); document += step) {
+    std::vector<int64_t> ids(static_cast<size_t>(std::min(kTokens, file_.document_length(document))));
+    file_.read(file_.document_begin(document), static_cast<int64_t>(ids.size()), ids.data());
+    hasher.update(ids.data(), ids.size() * sizeof(int64_t));
   }
   return hasher.digest();
 }
 
 void PretrainingSource::read(int64_t index, const SampleRow& row) {
   CHECK(index >= 0, "sample ", index);
-  const auto& order = order_of(index / samples_per_epoch_);
+  const auto& order = orders_.at(index / samples_per_epoch_, [&](int64_t epoch) {
+    return EpochOrder(file_, seq_length_, seed_, name_, epoch);
+  });
   read_ranges(file_, order.sample(index % samples_per_epoch_), rule_, row);
-}
-
-const EpochOrder& PretrainingSource::order_of(int64_t epoch) {
-  for (const auto& cached : orders_) {
-    if (cached.epoch == epoch) return cached.order;
-  }
-  // Two, because a batch may reach from one epoch into the next.
-  if (orders_.size() == 2) orders_.pop_front();
-  orders_.push_back({epoch, EpochOrder(file_, seq_length_, seed_, name_, epoch)});
-  return orders_.back().order;
 }
 
 }  // namespace granule

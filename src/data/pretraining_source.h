@@ -1,7 +1,6 @@
 #pragma once
 // Endless samples of one token file, epoch after epoch in new orders.
 
-#include <deque>
 #include <string>
 
 #include "data/epoch_order.h"
@@ -33,23 +32,15 @@ class PretrainingSource : public SampleSource {
   void read(int64_t index, const SampleRow& row) override;
 
   int64_t num_tokens() const { return file_.num_tokens(); }
-  int64_t samples_per_epoch() const { return samples_per_epoch_; }
 
  private:
-  const EpochOrder& order_of(int64_t epoch);
-
-  struct CachedOrder {
-    int64_t epoch;
-    EpochOrder order;
-  };
-
   TokenFile file_;
   int64_t seq_length_;
   uint64_t seed_;
   std::string name_;
   DocumentRule rule_;
   int64_t samples_per_epoch_;
-  std::deque<CachedOrder> orders_;  // latest last
+  EpochCache<EpochOrder> orders_;
 };
 
 }  // namespace granule

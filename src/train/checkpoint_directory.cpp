@@ -42,13 +42,22 @@ std::optional<int64_t> step_of(std::string_view name) {
   return step;
 }
 
-// A link to one, too: who moves a checkpoint to another disk may leave one.
+// Who moves checkpoints to another disk may leave links; that the disk is not mounted must not look like a new run.
+void refuse_dangling_link(const fs::path& path) {
+  std::error_code ignored;
+  if (fs::is_symlink(path, ignored) && !fs::exists(path, ignored)) {
+    throw InputError(path.string(), "is a link that leads nowhere; put back what it leads to, or remove it");
+  }
+}
+
 bool is_directory(const fs::directory_entry& entry) {
+  refuse_dangling_link(entry.path());
   std::error_code ignored;
   return entry.is_directory(ignored);
 }
 
 std::vector<fs::directory_entry> entries_of(const std::string& directory) {
+  refuse_dangling_link(directory);
   std::error_code error;
   std::vector<fs::directory_entry> entries;
   for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
@@ -69,6 +78,12 @@ bool has_manifest(const std::string& path) {
 
 std::string shard_file_name(int rank) {
   return "rank-" + padded(rank, 5) + ".safetensors";
+}
+
+std::vector<std::string> tokenizer_names() {
+  std::vector<std::string> names{kTokenizerName};
+  names.insert(names.end(), kTokenizerSideFiles.begin(), kTokenizerSideFiles.end());
+  return names;
 }
 
 std::vector<CarriedFile> tokenizer_files(const std::string& tokenizer) {

@@ -31,6 +31,8 @@ struct CarriedFile {
   std::string name;  ///< in a run or a checkpoint
 };
 
+/// kTokenizerName and kTokenizerSideFiles.
+std::vector<std::string> tokenizer_names();
 /// What there is of `tokenizer`, a tokenizer.json under any name, and kTokenizerSideFiles beside it.
 std::vector<CarriedFile> tokenizer_files(const std::string& tokenizer);
 

@@ -13,6 +13,7 @@
 #include "train/checkpoint_directory.h"
 #include "train/export_directory.h"
 #include "train/run_directory.h"
+#include "train/run_tokenizer.h"
 #include "train/text_ends.h"
 
 namespace granule {
@@ -66,8 +67,8 @@ std::optional<int64_t> first_of(const std::vector<int64_t>& ids) {
 
 std::vector<std::string> files_of_export(const HuggingFaceWriter& writer) {
   auto names = writer.file_names();
-  names.emplace_back(kTokenizerName);
-  names.insert(names.end(), kTokenizerSideFiles.begin(), kTokenizerSideFiles.end());
+  const auto beside = tokenizer_names();
+  names.insert(names.end(), beside.begin(), beside.end());
   return names;
 }
 

@@ -9,6 +9,7 @@
 #include "train/checkpoint_directory.h"
 #include "train/checkpoint_writer.h"
 #include "train/run_directory.h"
+#include "train/run_tokenizer.h"
 #include "train/text_ends.h"
 
 namespace granule {

@@ -1,7 +1,5 @@
 #include "train/run_config.h"
 
-#include "train/run_directory.h"
-
 namespace granule {
 
 namespace {
@@ -45,6 +43,9 @@ void check_lora(const RunConfig& config) {
 
 void RunConfig::check(int64_t num_ranks) const {
   if (run_dir.empty()) throw ConfigError("run_dir", "\"\"", "must name a directory");
+  for (const auto& [key, path] : {std::pair("run_dir", &run_dir), std::pair("checkpoint.load", &checkpoint.load)}) {
+    if (path->starts_with("~")) throw ConfigError(key, *path, "begins with ~, which means nothing here; write it out");
+  }
   check_model(num_ranks);
   model.balance.check_training();
   data.check();
@@ -60,27 +61,9 @@ void RunConfig::check_model(int64_t num_ranks) const {
   check_experts(*this);
 }
 
-void RunConfig::adopt_tokenizer() {
-  const bool has_chats = data.trains_on_chats() || data.validates_on_chats();
-  if (!has_chats || !data.tokenizer.empty()) return;
-  if (has_begun(run_dir)) data.tokenizer = existing_tokenizer(run_dir);
-  if (data.tokenizer.empty() && !checkpoint.load.empty()) data.tokenizer = tokenizer_of_model(checkpoint.load);
-}
-
-void RunConfig::check_vocabulary() const {
-  if (!data.tokenizer.empty()) return;
-  auto tokenizer = has_begun(run_dir) ? existing_tokenizer(run_dir) : "";
-  if (tokenizer.empty() && !checkpoint.load.empty()) tokenizer = tokenizer_of_model(checkpoint.load);
-  if (tokenizer.empty()) tokenizer = data.tokenizer_path();
-  check_vocabularies(data.train, tokenizer);
-  check_vocabularies(data.valid, tokenizer);
-}
-
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks) {
   RunConfig config;
   ConfigDocument(path, overrides).read_into<RunConfig>(config, [&](const RunConfig& read) { read.check(num_ranks); });
-  config.adopt_tokenizer();
-  check_same_tokenizer(config.data.tokenizer_path(), config.run_dir);
   return config;
 }
 

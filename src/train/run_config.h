@@ -105,15 +105,9 @@ struct RunConfig {
   void check(int64_t num_ranks) const;
   /// Of these, what a job that only runs the model needs.
   void check_model(int64_t num_ranks) const;
-  /// Conversations are read with the tokenizer of the run itself if it has begun, else of the model that it
-  /// starts from, unless the config names one.
-  void adopt_tokenizer();
-  /// Throws InputError for token files of another vocabulary than that of the run if it has begun, else of the model
-  /// that it starts from, else of the first file; unless the config names one.
-  void check_vocabulary() const;
 };
 
-/// Reads, overrides and checks; nothing is built. Throws ConfigError with file:line:column, InputError.
+/// Reads, overrides and checks; nothing is built. Throws ConfigError with file:line:column.
 RunConfig load_run_config(const std::string& path, const std::vector<std::string>& overrides, int64_t num_ranks);
 
 }  // namespace granule

@@ -2,6 +2,7 @@
 
 #include "data/open_sources.h"
 #include "ops/isa.h"
+#include "train/run_tokenizer.h"
 
 namespace granule {
 
@@ -15,8 +16,8 @@ std::unique_ptr<Transformer> build_model(const RunConfig& config, Communicator& 
 
 Loader open_training(const RunConfig& config) {
   const auto& train = config.train;
-  config.check_vocabulary();
-  return Loader(open_training_source(config.data, train.seq_length, config.model.vocab_size,
+  check_tokenizer_of_run(config);
+  return Loader(open_training_source(data_of_run(config), train.seq_length, config.model.vocab_size,
                                      static_cast<uint64_t>(config.rng.seed), train.num_train_epochs),
                 train.global_batch_size);
 }

@@ -51,13 +51,15 @@ void add(const std::vector<int64_t>& ids, std::vector<int64_t>& all) {
 }  // namespace
 
 TextEnds recorded_text_ends(const std::string& directory) {
+  TextEnds recorded;
   for (const auto* name : {kGenerationConfig, kConfigJson}) {
     const auto path = directory + "/" + name;
     if (!fs::exists(path)) continue;
     const auto ends = text_ends_in(read_json(path));
-    if (!ends.end.empty()) return ends;
+    if (recorded.end.empty()) recorded.end = ends.end;
+    if (!recorded.begin) recorded.begin = ends.begin;
   }
-  return {};
+  return recorded;
 }
 
 std::optional<ChatTemplate> learned_template(const DataConfig& data, Tokenizer& tokenizer) {
@@ -81,9 +83,10 @@ void write_text_ends(const std::string& directory, const TextEnds& ends) {
   const auto path = directory + "/" + kGenerationConfig;
   Json json = {{"_from_model_config", true}};
   if (fs::exists(path)) {
-    json = read_json(path);
-    const auto recorded = text_ends_in(json);
-    if (!json.is_object() || (recorded.begin == ends.begin && recorded.end == ends.end)) return;
+    auto read = read_json(path);
+    const auto recorded = text_ends_in(read);
+    if (recorded.begin == ends.begin && recorded.end == ends.end) return;
+    if (read.is_object()) json = std::move(read);
   }
   if (ends.begin) json["bos_token_id"] = *ends.begin;
   if (ends.end.size() == 1) json["eos_token_id"] = ends.end.front();

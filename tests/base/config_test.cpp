@@ -279,7 +279,14 @@ TEST(ConfigOverride, IsRefusedWithItself) {
             "override router.topk: router.topk is no known key (did you mean \"top_k\"?)");
   EXPECT_EQ(refusal_of("steps: 1", {"steps=x"}), "override steps: steps = \"x\" is not a whole number");
   EXPECT_EQ(refusal_of("", {"name='a"}), "override name: a quote, [ or { is never closed");
-  EXPECT_EQ(refusal_of("", {"sizes=[1"}).substr(0, 14), "override sizes");
+  EXPECT_EQ(refusal_of("", {"sizes=[1,"}),
+            "override \"sizes=[1,\": the list is not closed; a shell wants 'sizes=[a, b]'");
+  EXPECT_EQ(refusal_of("router: {top_k: 1}", {"router={top_k: 2}"}),
+            "override \"router={top_k: 2}\": would take away all else that the file says of router; name its keys one by "
+            "one, as router.top_k=...");
+  EXPECT_EQ(refusal_of("", {"name=run #1"}),
+            "override \"name=run #1\": what follows \" #\" would be a comment; write 'name=\"...\"'");
+  EXPECT_EQ(read("", {"name=\"run #1\""}).name, "run #1");
   EXPECT_EQ(refusal_of("", {"router={top_k: 0}"}),
             "override router:1:2: router.top_k = 0 must be at least 1");
   EXPECT_NE(refusal_of("", {"steps=&a 1"}), "accepted");

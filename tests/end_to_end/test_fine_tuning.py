@@ -316,6 +316,29 @@ def test_a_run_goes_on_with_its_own_tokenizer(base, chats, tmp_path):
         assert (directory / "tokenizer.json").read_text() == own
 
 
+def test_a_loaded_model_keeps_its_tokenizer_and_what_is_said_of_it(base, data, tmp_path):
+    """On token files too; theirs must give the same ids."""
+    model, corpus = tmp_path / "model", tmp_path / "corpus"
+    shutil.copytree(base, model)
+    shutil.copytree(data, corpus)
+    (model / "chat_template.jinja").write_text("{{ messages }}")
+    (model / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 6]}))
+    shutil.copytree(model, tmp_path / "own")
+    theirs = json.loads((corpus / "tokenizer.json").read_text())
+    (corpus / "tokenizer.json").write_text(json.dumps(theirs, indent=3))
+    config = jobs.write_config(tmp_path, corpus)
+    for name, arguments in (("new", (f"checkpoint.load={model}", "checkpoint.finetune=true", "train.train_iters=2")),
+                            ("own", ("train.train_iters=12", "scheduler.lr_decay_style=constant"))):
+        jobs.run("train", config, f"run_dir={tmp_path / name}", *arguments, ranks=None)
+        for file in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
+            assert (tmp_path / name / file).read_text() == (model / file).read_text(), (name, file)
+    theirs["model"]["vocab"] = dict(zip(reversed(theirs["model"]["vocab"]), theirs["model"]["vocab"].values()))
+    (corpus / "tokenizer.json").write_text(json.dumps(theirs))
+    error = jobs.run("train", config, f"run_dir={tmp_path}/other", f"checkpoint.load={model}", "checkpoint.finetune=true",
+                     ranks=None, code=3).stderr
+    assert f"{corpus}/train: holds ids of {corpus}/tokenizer.json, where " in error
+
+
 def test_a_model_of_conversations_ends_its_answers_where_their_template_does(tmp_path):
     write_chats(tmp_path / "train.jsonl", [{"prompt": "Hi", "completion": "Yes"}])
     write_tokenizer(tmp_path, "deepseek")

@@ -45,6 +45,19 @@ TEST(CheckpointDirectory, ListsCompleteCheckpointsNewestFirst) {
   EXPECT_TRUE(list_checkpoints(directory.path("none")).empty());
 }
 
+TEST(CheckpointDirectory, LinksThatLeadNowhereAreNoNewRun) {
+  const TemporaryDirectory directory, elsewhere;
+  make(elsewhere.path("disk/step-0000100"));
+  make(directory.path("run/step-0000050"));
+  fs::create_directory_symlink(elsewhere.path("disk"), directory.path("checkpoints"));
+  fs::create_directory_symlink(elsewhere.path("disk/step-0000100"), directory.path("run/step-0000100"));
+  EXPECT_EQ(list_checkpoints(directory.path("checkpoints")).size(), 1u);
+  EXPECT_EQ(list_checkpoints(directory.path("run")).size(), 2u);
+  fs::rename(elsewhere.path("disk"), elsewhere.path("unmounted"));
+  EXPECT_THROW(list_checkpoints(directory.path("checkpoints")), InputError);
+  EXPECT_THROW(list_checkpoints(directory.path("run")), InputError);
+}
+
 TEST(CheckpointDirectory, FindsACheckpointItsDirectoryAndItsRun) {
   const TemporaryDirectory run;
   const auto checkpoints = run.path("checkpoints");

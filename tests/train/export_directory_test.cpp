@@ -15,6 +15,7 @@
 #include "tests/support/token_files.h"
 #include "train/export_model.h"
 #include "train/run_directory.h"
+#include "train/run_tokenizer.h"
 
 namespace granule {
 namespace {

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "tests/support/token_files.h"
 
 namespace granule {
@@ -56,56 +54,6 @@ TEST(RunConfig, EpochsLeaveTheLengthOfTheRunToTheData) {
   const std::string warm = "scheduler: {lr_warmup_iters: 50}\n";
   EXPECT_NE(refusal(warm + "train: {train_iters: 10}\n", 1).find("lr_warmup_iters"), std::string::npos);
   EXPECT_EQ(refusal(warm + "train: {train_iters: 10, num_train_epochs: 2}\n", 1), "accepted");
-}
-
-TEST(RunConfig, ConversationsAreReadWithTheTokenizerOfTheModelThatIsLoaded) {
-  const DataDirectory directory;
-  directory.write_bytes("tokenizer.json", "{}");
-  const auto adopted = [&](const std::string& train, const std::string& load, const std::string& tokenizer) {
-    RunConfig config;
-    config.data.train = {train};
-    config.data.tokenizer = tokenizer;
-    config.checkpoint.load = load;
-    config.adopt_tokenizer();
-    return config.data.tokenizer;
-  };
-  const auto load = directory.path(".");
-  EXPECT_EQ(adopted("a.jsonl", load, ""), load + "/tokenizer.json");
-  EXPECT_EQ(adopted("a.jsonl", load, "mine.json"), "mine.json");
-  EXPECT_EQ(adopted("a.jsonl", "", ""), "");
-  EXPECT_EQ(adopted("a.jsonl", directory.path("none"), ""), "");
-  EXPECT_EQ(adopted("tokens", load, ""), "");
-}
-
-TEST(RunConfig, TheTokenizerOfALoadedModelIsFoundWhereItsCheckpointsAre) {
-  const DataDirectory run;
-  const auto newest = run.path("checkpoints/step-0000002");
-  std::filesystem::create_directories(newest);
-  std::filesystem::create_directories(run.path("checkpoints/step-0000001"));
-  run.write_bytes("checkpoints/step-0000002/tokenizer.json", "{}");
-  for (const auto& load : {run.path(), run.path("checkpoints"), run.path("checkpoints") + "/", newest}) {
-    RunConfig config;
-    config.data.train = {"a.jsonl"};
-    config.checkpoint.load = load;
-    config.adopt_tokenizer();
-    EXPECT_EQ(config.data.tokenizer, newest + "/tokenizer.json") << load;
-  }
-}
-
-TEST(RunConfig, ARunThatHasBegunReadsConversationsWithItsOwnTokenizer) {
-  const DataDirectory load, run;
-  load.write_bytes("tokenizer.json", "{}");
-  run.write_bytes("tokenizer.json", "{}");
-  RunConfig config;
-  config.run_dir = run.path();
-  config.data.train = {"a.jsonl"};
-  config.checkpoint.load = load.path();
-  auto before = config;
-  before.adopt_tokenizer();
-  EXPECT_EQ(before.data.tokenizer, load.path("tokenizer.json"));
-  std::filesystem::create_directories(run.path("checkpoints/step-0000000"));
-  config.adopt_tokenizer();
-  EXPECT_EQ(config.data.tokenizer, run.path("tokenizer.json"));
 }
 
 }  // namespace

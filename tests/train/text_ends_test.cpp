@@ -37,6 +37,9 @@ TEST_F(TextEndsTest, GenerationConfigGoesBeforeConfigJsonAndBothBeforeTheTokeniz
   directory_.write_bytes("generation_config.json", R"({"bos_token_id": 4, "eos_token_id": [8, 9]})");
   EXPECT_EQ(text_ends_of(path(), tokenizer_, {}).end, (Ids{8, 9}));
   EXPECT_EQ(recorded_text_ends(path()).begin, 4);
+  directory_.write_bytes("config.json", R"({"bos_token_id": 3})");
+  directory_.write_bytes("generation_config.json", R"({"eos_token_id": 8})");
+  EXPECT_EQ(recorded_text_ends(path()).begin, 3) << "each is looked for by itself";
 }
 
 TEST_F(TextEndsTest, WhatIsNoIdSaysNothing) {
