@@ -20,9 +20,7 @@ constexpr uint64_t kMaxIndexBytes = uint64_t{1} << 28;
 // Shards lie beside their index, nowhere else.
 std::string checked_file_name(const JsonField& field) {
   auto name = field.text();
-  const bool plain = !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
-                     name.find('\\') == std::string::npos && name.find('\0') == std::string::npos;
-  if (!plain) field.refuse("names no file of this directory");
+  if (!is_plain_file_name(name)) field.refuse("names no file of this directory");
   if (!name.ends_with(".safetensors")) field.refuse("is \"" + name + "\", which is no safetensors file");
   return name;
 }

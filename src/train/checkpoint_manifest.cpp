@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "base/strict_json.h"
 
@@ -116,9 +117,7 @@ CheckpointManifest parse_content(const nlohmann::json& json, const std::string& 
 }
 
 void check_file_name(const std::string& name, const std::string& path) {
-  const bool plain = !name.empty() && name.size() <= 255 && name.front() != '.' &&
-                     name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
-  if (!plain) throw InputError(path, "\"", name, "\" is no name of a file in a checkpoint");
+  if (!is_plain_file_name(name)) throw InputError(path, "\"", name, "\" is no name of a file in a checkpoint");
 }
 
 void check_slices(const CheckpointParameter& parameter, size_t num_files, const std::string& path) {

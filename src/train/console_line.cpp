@@ -1,5 +1,6 @@
 #include "train/console_line.h"
 
+#include <cmath>
 #include <cstdio>
 
 namespace granule {
@@ -23,7 +24,9 @@ std::string fields_line(const MetricRecord& metrics, std::span<const Field> fiel
   std::string line;
   for (const auto& field : fields) {
     const double* value = metrics.find(field.name);
-    if (value != nullptr) line += format(field.pattern, *value * field.factor);
+    if (value == nullptr) continue;
+    // Of NaN there is one only.
+    line += format(field.pattern, std::isnan(*value) ? std::abs(*value) : *value * field.factor);
   }
   return line;
 }

@@ -11,6 +11,9 @@
 
 namespace granule {
 
+/// What to say where `num_tokens` is 0: a loss of 0 would look perfect.
+inline constexpr char kNothingCounts[] = "no token counts in the loss";
+
 struct Evaluation {
   double loss = 0;           ///< nats per token
   double perplexity = 0;     ///< e^loss

@@ -9,6 +9,7 @@
 
 namespace granule {
 
+/// What --task knows beside the loss.
 std::vector<std::string> task_names();
 
 /// Every rank gets the same report. Throws InputError for a file that holds no examples of this task.

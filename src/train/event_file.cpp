@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstdio>
 #include <filesystem>
-#include <limits>
 
 #include "base/check.h"
 #include "train/crc32c.h"

@@ -27,6 +27,7 @@ class Analyst {
     for (const auto& set : sets) {
       auto data = trained.data();
       data.valid = {set.prefix};
+      names_.push_back(set.prefix);
       loaders_.emplace_back(
           open_validation_source(data, length, trained.config.model.vocab_size, max_samples),
           options.batch_size * replica().size());
@@ -40,6 +41,7 @@ class Analyst {
     SetLosses losses;
     for (auto& loader : loaders_) {
       const auto result = evaluate(*trained_.model, replica(), loader, {}, intervention);
+      if (result.num_tokens == 0) throw InputError(names_[losses.by_set.size()], kNothingCounts);
       losses.by_set.push_back(result.loss);
       losses.mean += result.loss / static_cast<double>(loaders_.size());
       if (num_tokens != nullptr) num_tokens->push_back(result.num_tokens);
@@ -63,6 +65,7 @@ class Analyst {
  private:
   const TrainedModel& trained_;
   const RouterConfig& router_;
+  std::vector<std::string> names_;  // the sets' prefixes
   std::vector<Loader> loaders_;
 };
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <iomanip>
-#include <numeric>
 #include <sstream>
 
 #include "train/expert_statistics.h"

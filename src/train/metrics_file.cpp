@@ -20,6 +20,9 @@ std::optional<int64_t> step_of(const nlohmann::json& line) {
 /// `path`, its lines after `resume_step` gone.
 const std::string& cut_after(const std::string& path, int64_t resume_step, bool& has_validation) {
   if (resume_step == 0) {
+    // Checkpoints may only seem to be gone.
+    std::error_code ignored;
+    if (std::filesystem::file_size(path, ignored) > 0 && !ignored) rename_durably(path, path + ".old");
     write_text_file_durably(path, "");
     return path;
   }

@@ -5,7 +5,6 @@
 // A number that is not finite is null.
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "base/file.h"

@@ -8,6 +8,7 @@
 
 namespace granule {
 
+/// Cost, memory, traffic and time of one layout; `name` is that of the config.
 std::string plan_as_text(const std::string& name, const Plan& plan);
 std::string plan_as_json(const std::string& name, const Plan& plan);
 
@@ -20,6 +21,7 @@ struct NamedPlan {
 std::string comparison_as_text(const std::vector<NamedPlan>& plans);
 std::string comparison_as_json(const std::vector<NamedPlan>& plans);
 
+/// The layouts that fit, fastest first, and why the others do not.
 std::string search_as_text(const PlanSearch& search);
 std::string search_as_json(const PlanSearch& search);
 

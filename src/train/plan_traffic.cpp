@@ -48,10 +48,9 @@ StepTraffic step_traffic(const RunConfig& config, const ModelSize& size, const P
                                      data_parallel_bytes(parameters, {layout.replicas(), layout.data()}, e));
   }
   if (most_layers > 0) {
-    traffic.all_to_all_forward = tokens * static_cast<double>(chosen) * row * others(layout.expert);
+    const double one_way = tokens * static_cast<double>(chosen) * row * others(layout.expert);
     const double exchanges = layout.recompute ? 6 : 4;
-    traffic.all_to_all =
-        exchanges * traffic.all_to_all_forward * static_cast<double>(most_layers) * micro_batches;
+    traffic.all_to_all = exchanges * one_way * static_cast<double>(most_layers) * micro_batches;
     traffic.once_per_rank = once_per_rank_share(experts, chosen, layout.expert);
   }
   if (layout.pipeline > 1) traffic.pipeline = 2 * tokens * row * micro_batches;

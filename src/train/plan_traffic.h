@@ -6,14 +6,14 @@
 namespace granule {
 
 struct StepTraffic {
-  double all_to_all = 0;          ///< rows to experts and back, forward and backward, once more if recomputed
-  double all_to_all_forward = 0;  ///< of that, one direction of one layer and micro-batch
-  double data_parallel = 0;       ///< fp32 gradients reduce-scattered, parameters gathered
-  double pipeline = 0;            ///< hidden states forward and their gradients back
+  double all_to_all = 0;     ///< rows to experts and back, forward and backward, once more if recomputed
+  double data_parallel = 0;  ///< fp32 gradients reduce-scattered, parameters gathered
+  double pipeline = 0;       ///< hidden states forward and their gradients back
   /// Part of `all_to_all` that would remain if a token went once to each rank that holds experts of it.
   double once_per_rank = 1;
 };
 
+/// `size` is that of the whole model.
 StepTraffic step_traffic(const RunConfig& config, const ModelSize& size, const PlanLayout& layout);
 
 /// Bytes a rank sends to sum its gradients and gather its parameters.

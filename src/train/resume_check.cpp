@@ -28,15 +28,6 @@ void check_progress(const ResumedRun& run, const Checkpoint& checkpoint) {
   }
 }
 
-// Which matrices have some, loading finds out.
-void check_same_adapters(const LoraConfig& config, const LoraConfig& before, const std::string& place) {
-  const auto compare = [&](const char* key, auto ours, auto theirs) {
-    if (ours != theirs) throw ConfigError(key, ours, "differs from ", place, ", which makes it ", theirs);
-  };
-  compare("lora.rank", config.rank, before.rank);
-  compare("lora.alpha", config.alpha, before.alpha);
-}
-
 bool has_same_order(const ResumedRun& run, const RunConfig& before, uint64_t data_before) {
   const auto& config = run.config;
   const bool same_data =
@@ -60,7 +51,7 @@ std::string check_resume(const ResumedRun& run, const Checkpoint& checkpoint) {
     return join_text("whether model and data are those of before cannot be told: ", error.what());
   }
   check_same_model(run.config.model, before.model, place);
-  if (run.config.lora.is_on()) check_same_adapters(run.config.lora, before.lora, place);
+  if (run.config.lora.is_on()) run.config.lora.check_same(before.lora, place);
   const auto& done = checkpoint.manifest().state;
   const bool has_read = done.consumed_samples > 0;  // nothing of an imported model
   if (!has_read || has_same_order(run, before, done.data_fingerprint)) return "";

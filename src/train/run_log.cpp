@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "train/console_line.h"
+#include "train/run_directory.h"
 
 namespace granule {
 
@@ -39,7 +40,7 @@ RunLog::RunLog(const LoggerConfig& config, const std::string& run_dir, int64_t n
   CHECK(resume_step >= 0 && resume_step <= num_steps, "resumed at ", resume_step, " of ", num_steps);
   if (rank != 0) return;
   std::filesystem::create_directories(run_dir);
-  metrics_file_ = std::make_unique<MetricsFile>(run_dir + "/metrics.jsonl", resume_step);
+  metrics_file_ = std::make_unique<MetricsFile>(metrics_path(run_dir), resume_step);
   if (config.tensorboard) {
     event_file_ = std::make_unique<EventFile>(run_dir + "/tensorboard", resume_step, unix_seconds());
   }

@@ -12,6 +12,7 @@
 #include "train/export_directory.h"
 #include "train/import_model.h"
 #include "train/run_directory.h"
+#include "train/run_tokenizer.h"
 #include "train/run_parts.h"
 #include "train/text_ends.h"
 
@@ -101,7 +102,8 @@ void open_checkpoint(World& world, const std::string& path, const std::vector<st
   auto checkpoint = open_checkpoint_at(world, path, /*verify=*/true);
   run.checkpoint = checkpoint->path();
   read_settings(ConfigDocument(run.checkpoint + "/" + kConfigName, overrides), world, run);
-  if (run.config.lora.is_on()) {
+  if (holds_adapters(*checkpoint)) {
+    run.config.lora.check_same(config_of(run.checkpoint).lora, run.checkpoint + "/" + kConfigName);
     check_base_is_there(run.config.checkpoint.load, run.checkpoint, kMoved);
     run.parameters = merge(world, std::move(checkpoint), run.config, /*verify=*/true);
     run.config.lora.rank = 0;

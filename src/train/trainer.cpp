@@ -2,7 +2,6 @@
 
 #include <ATen/ATen.h>
 
-#include <cmath>
 #include <csignal>
 #include <filesystem>
 
@@ -16,6 +15,7 @@
 #include "train/expert_statistics.h"
 #include "train/resume_check.h"
 #include "train/run_parts.h"
+#include "train/run_tokenizer.h"
 #include "train/trained_model.h"
 
 namespace granule {
@@ -56,7 +56,7 @@ int64_t length_of_run(const RunConfig& config, const Loader& training) {
 // Without a tokenizer nothing is counted in bytes; one that was asked for must be there.
 at::Tensor bytes_of_ids(const World& world, const RunConfig& config) {
   config.data.check_tokenizer();
-  return bytes_of_tokens(world, config.data.tokenizer_path(), /*named=*/!config.data.tokenizer.empty(),
+  return bytes_of_tokens(world, tokenizer_of_run(config), /*named=*/!config.data.tokenizer.empty(),
                          config.model.vocab_size);
 }
 
@@ -66,7 +66,7 @@ std::unique_ptr<Loader> open_validation(const RunConfig& config, int64_t num_rea
   const auto& train = config.train;
   const int64_t samples = config.validation.eval_iters * train.global_batch_size;
   return std::make_unique<Loader>(
-      open_validation_source(config.data, train.seq_length, config.model.vocab_size,
+      open_validation_source(data_of_run(config), train.seq_length, config.model.vocab_size,
                              samples > 0 ? samples : SampleSource::kEndless),
       train.micro_batch_size * num_readers);
 }
@@ -93,7 +93,7 @@ Trainer::Trainer(World& world, const RunConfig& config)
       schedule_(config.scheduler, config.optimizer.lr, config.optimizer.min_lr, train_iters_),
       size_(measure_size(*model_)) {
   restore();
-  prepare_log();
+  open_outputs();
   const int64_t rows = config_.train.global_batch_size / mesh_.replica().size();
   training_data_ = std::make_unique<Prefetcher>(std::move(training_loader_), state_.step,
                                                 mesh_.replica().rank() * rows, rows);
@@ -104,7 +104,11 @@ void Trainer::restore() {
   const auto own = open_newest_checkpoint(checkpoints_path(config_.run_dir), world_.all(),
                                           {.verify = settings.verify, .mark_bad = true});
   if (config_.lora.is_on()) load_base(own);
-  if (own) return go_on_from(*own);
+  if (own) {
+    const bool unused = !settings.load.empty() && !config_.lora.is_on();
+    if (unused) log_info(join_text("checkpoint.load = ", settings.load, " is not read: the run has checkpoints"));
+    return go_on_from(*own);
+  }
   if (config_.lora.is_on()) return;
   if (settings.load.empty()) return log_info(join_text("starting from random values of rng.seed = ", config_.rng.seed));
   if (settings.finetune) {
@@ -127,6 +131,7 @@ void Trainer::go_on_from(const Checkpoint& checkpoint) {
   if (!warning.empty() && world_.rank() == 0) log_warning(warning);
   restore_optimizer(checkpoint, optimizer_, world_.all());
   state_ = checkpoint.manifest().state;
+  first_step_ = state_.step;
   training_loader_.go_on_from(state_.step, state_.consumed_samples);
   log_info(join_text("going on from ", checkpoint.path()));
 }
@@ -152,21 +157,20 @@ void Trainer::load_base(const std::optional<Checkpoint>& own) {
   log_info("adapters of " + base_);
 }
 
-void Trainer::prepare_log() {
+void Trainer::open_outputs() {
   auto resolved = config_;
   if (config_.lora.is_on()) resolved.checkpoint.load = base_;
   const auto text = print_config(resolved);
   if (world_.rank() == 0) {
     write_text_file_durably(config_path(config_.run_dir), text);
-    keep_tokenizer(config_.data.tokenizer_path(), config_.run_dir);
+    keep_tokenizer(tokenizer_of_run(config_), config_.run_dir);
   }
   world_.all().barrier();
-  log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, train_iters_, state_.step, world_.rank());
-  log_->text("config", text);
-  restart_line_clock();
   state_.seed = config_.rng.seed;
   state_.data_fingerprint = data_fingerprint_;
   state_.base_fingerprint = base_fingerprint_;
+  // The log of a run whose checkpoints cannot be written stays as it is; what a crash left takes long to remove.
+  watchdog_->set_patient(true);
   writer_.emplace(CheckpointWriterOptions{.directory = checkpoints_path(config_.run_dir),
                                           .most_recent_k = config_.checkpoint.most_recent_k,
                                           .layout = {config_.parallel.pipeline, mesh_.data().size(),
@@ -174,6 +178,10 @@ void Trainer::prepare_log() {
                                           .config_text = text,
                                           .tokenizer_path = tokenizer_path(config_.run_dir)},
                   world_.all());
+  watchdog_->set_patient(false);
+  log_ = std::make_unique<RunLog>(config_.logger, config_.run_dir, train_iters_, state_.step, world_.rank());
+  log_->text("config", text);
+  restart_line_clock();
   describe_run();
 }
 
@@ -197,14 +205,16 @@ void Trainer::describe_run() {
 }
 
 ExitCode Trainer::run() {
+  // A second stop leaves it out, or a job of little time would never get beyond it.
   const bool stopped_before_validation = is_due(config_.validation.eval_interval) && !is_validated();
-  if (stopped_before_validation && !validate()) return ExitCode::kStopped;
+  if (stopped_before_validation && !validate() && state_.step == train_iters_) return ExitCode::kStopped;
   while (state_.step < train_iters_) {
     advance();
     const bool stop = asked_to_stop(), last = state_.step == train_iters_;
     // What skips its steps may be broken for good.
     const bool sound = state_.skipped_in_a_row == 0;
-    if (stop || last || (sound && is_due(config_.checkpoint.save_interval))) save();
+    save_is_due_ = save_is_due_ || is_due(config_.checkpoint.save_interval);
+    if (stop || last || (sound && save_is_due_)) save();
     const bool validated = !is_due(config_.validation.eval_interval) || validate();
     if (validated && (!stop || last)) continue;
     if (saved_step_ != state_.step) save();
@@ -229,6 +239,9 @@ void Trainer::advance() {
   state_.consumed_samples += config_.train.global_batch_size;
   state_.consumed_tokens += outcome.num_tokens;
   count_skipped(outcome);
+  if (outcome.num_tokens == 0 && state_.step == first_step_ + 1 && world_.rank() == 0) {
+    log_warning(join_text("step ", state_.step, ": ", config_.data.train.front(), ": ", kNothingCounts));
+  }
   log_->progress(state_.step, state_.consumed_tokens);
   if (log_->is_due(state_.step)) log_->step(metrics_of(outcome, lr));
 }
@@ -248,8 +261,9 @@ void Trainer::count_skipped(const StepOutcome& outcome) {
     throw NumericError(
         state_.skipped_in_a_row, " steps in a row up to step ", state_.step,
         " had a non-finite loss or gradient (train.max_skipped_in_a_row); a lower optimizer.lr or a "
-        "longer warm-up may help. Go on from a checkpoint of before step ",
-        state_.step - state_.skipped_in_a_row + 1, ".");
+        "longer warm-up may help. The update of step ",
+        state_.step - state_.skipped_in_a_row, " may be what broke the model: to go on from before it, move the "
+        "checkpoints of that step and later ones out of ", checkpoints_path(config_.run_dir), ".");
   }
 }
 
@@ -284,7 +298,7 @@ void Trainer::add_balance(MetricRecord& record, const std::vector<RoutingStatist
   if (routing.empty()) return;
   const auto add = [&](const char* name, double BalanceValues::*value) {
     double sum = 0;
-    for (const auto& layer : routing) sum += layer.balance.*value;
+    for (const auto& layer : routing) sum += layer.balance().*value;
     record.add(name, sum / static_cast<double>(routing.size()));
   };
   const auto& balance = config_.model.balance;
@@ -299,12 +313,11 @@ void Trainer::add_routing(MetricRecord& record, const std::vector<RoutingStatist
   CHECK(routing.size() == layers.size(), routing.size(), " routers were heard of ", layers.size());
   for (size_t i = 0; i < layers.size(); ++i) {
     const auto& statistics = routing[i];
-    const std::span count_E(statistics.count_E.const_data_ptr<int64_t>(),
-                            static_cast<size_t>(statistics.count_E.numel()));
-    const int64_t chosen = statistics.chosen_E.sum().item<int64_t>();
-    const int64_t taken = statistics.count_E.sum().item<int64_t>();
+    const auto taken_E = statistics.count_E();
+    const std::span count_E(taken_E.const_data_ptr<int64_t>(), static_cast<size_t>(taken_E.numel()));
+    const int64_t dropped = (statistics.chosen_E().sum() - taken_E.sum()).item<int64_t>();
     record.add_experts(
-        layers[i], expert_statistics(count_E, chosen - taken, statistics.entropy_sum, statistics.num_tokens));
+        layers[i], expert_statistics(count_E, dropped, statistics.entropy_sum(), statistics.num_tokens()));
     if (log_->expert_counts_are_due(state_.step)) record.add_expert_counts(layers[i], count_E);
   }
 }
@@ -314,8 +327,13 @@ bool Trainer::validate() {
   const auto evaluation = evaluate(*model_, mesh_.replica(), *validation_loader_, bytes_V_, /*intervention=*/{},
                                    [this] { return asked_to_stop(); });
   if (!evaluation.complete) {
-    log_info(join_text("the validation of step ", state_.step, " waits for the next start"));
+    const bool again = state_.step == first_step_ && state_.step < train_iters_;
+    log_info(join_text("the validation of step ", state_.step, again ? " is left out" : " waits for the next start"));
     return false;
+  }
+  if (evaluation.num_tokens == 0) {
+    if (world_.rank() == 0) log_warning(join_text(config_.data.valid.front(), ": ", kNothingCounts));
+    return true;
   }
   MetricRecord record;
   record.step = state_.step;
@@ -335,6 +353,7 @@ void Trainer::save() {
   writer_->save(state_, optimizer_);
   watchdog_->set_patient(false);
   saved_step_ = state_.step;
+  save_is_due_ = false;
   restart_line_clock();
 }
 

@@ -48,7 +48,8 @@ class Trainer {
   std::unique_ptr<ParameterSource> open_parameters_of(const std::string& path) const;
   /// The frozen model under a run's adapters; `own` is the run's newest checkpoint, if it has one.
   void load_base(const std::optional<Checkpoint>& own);
-  void prepare_log();
+  /// What a run writes to: config.yaml, its tokenizer, the checkpoints' writer, the log.
+  void open_outputs();
   void describe_run();
 
   /// One step, its place in the log and the rules about non-finite numbers.
@@ -61,7 +62,7 @@ class Trainer {
   bool is_due(int64_t interval) const;
   /// Whether the step that the run goes on after has been validated. Collective.
   bool is_validated() const;
-  /// False if a stop was asked for: then there is no result, and the next start validates first.
+  /// False if a stop was asked for: then there is no result; the next start makes it up, or leaves it out.
   bool validate();
   void save();
   /// Seconds a step are measured from here: neither validation nor saving counts as step time.
@@ -91,7 +92,9 @@ class Trainer {
   const ModelSize size_;
 
   TrainState state_;
+  int64_t first_step_ = 0;  // that this start goes on after
   int64_t saved_step_ = -1;
+  bool save_is_due_ = false;  // also while it waits for a step that is not skipped
   std::string base_;  // what the adapters of a LoRA run belong to: a path that does not change under them
   uint64_t base_fingerprint_ = 0;
   std::optional<CheckpointWriter> writer_;

@@ -15,7 +15,6 @@ TEST(PretrainingSource, GivesEverySampleOfAnEpochOnceBeforeTheNext) {
   const Documents documents{
       {1, 2, 3, 4, 5}, {6, 7}, {8, 9, 10, 11, 12, 13}, {14, 15, 16, 17, 18, 19, 20, 21}};
   PretrainingSource source(TokenFile(directory.write_tokens("x", documents)), 4, 5, "x");
-  ASSERT_EQ(source.samples_per_epoch(), 5);
   for (int64_t epoch = 0; epoch < 3; ++epoch) {
     std::set<int64_t> inputs;
     for (int64_t i = 0; i < 5; ++i) {
@@ -50,6 +49,7 @@ TEST(PretrainingSource, HasAnotherFingerprintIfDocumentsAreOthers) {
   EXPECT_EQ(fingerprint(documents), first);
   EXPECT_NE(fingerprint({{1, 2, 3, 4, 5}, {6, 7}, {8}}), first);
   EXPECT_NE(fingerprint({{6, 7}, {1, 2, 3, 4, 5}}), first);
+  EXPECT_NE(fingerprint({{1, 2, 3, 4, 9}, {6, 7}}), first) << "of the same lengths";
 }
 
 TEST(PretrainingSource, CountsEveryLabelInOneSegmentUnlessTold) {
@@ -65,10 +65,10 @@ TEST(PretrainingSource, CountsEveryLabelInOneSegmentUnlessTold) {
 // Documents end in id 0 and nowhere else hold it, so the expected marks follow from the tokens.
 TEST(PretrainingSource, KeepsDocumentsApartAndSkipsTheirFirstTokens) {
   const DataDirectory directory;
-  PretrainingSource source(TokenFile(directory.write_tokens("x", random_documents(40, 9, 500))), 16, 5, "x",
-                           {.keep_apart = true, .skip_first_token = true});
+  const auto prefix = directory.write_tokens("x", random_documents(40, 9, 500));
+  PretrainingSource source(TokenFile(prefix), 16, 5, "x", {.keep_apart = true, .skip_first_token = true});
   bool met_a_border = false;
-  for (int64_t i = 0; i < source.samples_per_epoch(); ++i) {
+  for (int64_t i = 0; i < EpochOrder::num_samples(TokenFile(prefix), 16); ++i) {
     const auto sample = read_sample(source, i);
     int64_t segment = 0;
     for (size_t t = 0; t < 16; ++t) {

@@ -217,6 +217,8 @@ def test_a_run_goes_on_with_the_adapters_it_has(tuned, tmp_path):
     assert "which the model does not have" in fewer
     none = jobs.run(*arguments, "lora.rank=0", ranks=None, code=3).stderr
     assert "has no parameter" in none
+    for wrong in ("lora.rank=8", "lora.rank=0", "lora.alpha=1"):
+        assert "differs from" in jobs.run("eval", adapted(config), wrong, ranks=None, code=2).stderr
 
 
 def test_adapters_know_the_model_they_were_made_for(tuned, base, tmp_path):  # noqa: F811

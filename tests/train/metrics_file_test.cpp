@@ -56,6 +56,17 @@ TEST(MetricsFile, LinesAreReadableBeforeItIsClosed) {
   EXPECT_EQ(lines_of(path), (std::vector{metrics_line(record_of(1)), metrics_line(record_of(2))}));
 }
 
+TEST(MetricsFile, ARunThatBeginsAnewPutsAnEarlierLogAside) {
+  const TemporaryDirectory directory;
+  const auto path = directory.path("metrics.jsonl");
+  { MetricsFile(path, 0).write(record_of(1)); }
+  { const MetricsFile file(path, 0); }
+  EXPECT_TRUE(lines_of(path).empty());
+  EXPECT_EQ(lines_of(path + ".old"), std::vector{metrics_line(record_of(1))});
+  { const MetricsFile file(path, 0); }
+  EXPECT_EQ(lines_of(path + ".old").size(), 1u) << "an empty one is not kept";
+}
+
 TEST(MetricsFile, ResumedRunKeepsLinesUpToTheStepAndGoesOn) {
   const TemporaryDirectory directory;
   const auto path = directory.path("metrics.jsonl");
