@@ -310,6 +310,11 @@ def encode_documents(opened, tokenizer, end_of_document, survey, options, direct
 def workplace(output):
     """An empty directory in `output`, for one preparation at a time; it goes in the end, as does what killed ones left."""
     output.mkdir(parents=True, exist_ok=True)
+    if not (output / ".lock").exists() and not (output / "corpus.json").exists():
+        for name in ALL_FILES:
+            if (output / name).exists():
+                raise sources.SourceError(f"{output / name}: is of no corpus and would be written over; "
+                                          "give the corpus a directory of its own (--output)")
     # A file that is open for writing, without which file systems of a network refuse an exclusive lock.
     with open(output / ".lock", "ab") as lock:
         try:

@@ -102,6 +102,10 @@ def leads_astray(link, root):
     return link.is_symlink() and (target.name.startswith(".") or target in (root, *root.parents))
 
 
+def refuse(error):
+    raise SourceError(f"{error.filename}: {error.strerror}")
+
+
 def files_below(path, made=frozenset(), follow_links=True):
     """Regular files of a directory, sorted, without hidden ones and the resolved paths in `made`; or the file itself.
     A directory to which several ways lead is read once, by the first in the order of names."""
@@ -110,7 +114,7 @@ def files_below(path, made=frozenset(), follow_links=True):
     if not path.is_dir():
         raise SourceError(f"{path}: no such file or directory")
     found, seen, root = [], set(), Path(os.path.realpath(path))
-    for directory, names, files in os.walk(path, followlinks=follow_links):
+    for directory, names, files in os.walk(path, onerror=refuse, followlinks=follow_links):
         if os.path.realpath(directory) in seen:
             names.clear()
             continue

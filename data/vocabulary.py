@@ -7,7 +7,8 @@ from sources import SourceError
 END_OF_DOCUMENT = "<|endoftext|>"
 CONFIG = "tokenizer_config.json"
 # What models come with beside these two that says how their tokens are used.
-SIDE_FILES = ["chat_template.jinja", "special_tokens_map.json", "generation_config.json"]
+SIDE_FILES = ["chat_template.jinja", "special_tokens_map.json", "generation_config.json", "added_tokens.json",
+              "vocab.json", "merges.txt", "tokenizer.model"]
 
 # Words with the space or sign before them, single digits, runs of signs, line breaks, other white space.
 PATTERN = (

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 
 SAMPLE = 1 << 20
+# A checkpoint's manifest has the hashes of all its files.
+MODEL_FILES = ["config.json", "*.safetensors", "manifest.json", "*/manifest.json", "checkpoints/*/manifest.json"]
 SAMPLES = 256  # of a file; one that is not larger is read whole
 
 
@@ -29,6 +31,10 @@ def content_hash(path: Path) -> str | None:
 
 @functools.cache
 def fingerprint(data: str) -> str:
-    """Changes with the content of a token file, given by its prefix, or of any other file, and of the vocabulary beside."""
-    files = [Path(f"{data}.idx"), Path(f"{data}.bin"), Path(data), Path(data).parent / "tokenizer.json"]
+    """Changes with the content of a token file, given by its prefix, or of any other file, and of the vocabulary beside;
+    for a directory, of the model that a run left there or that Hugging Face has."""
+    path = Path(data)
+    files = [Path(f"{data}.idx"), Path(f"{data}.bin"), path, path.parent / "tokenizer.json"]
+    if path.is_dir():
+        files += [file for pattern in MODEL_FILES for file in sorted(path.glob(pattern))]
     return short_hash([content_hash(file) for file in files])

@@ -19,7 +19,7 @@ KINDS = {str: "text", int: "a whole number", list: "a list in brackets", dict: "
          (str, float, int): "a share such as 1%"}
 BATCH_KEYS = ["train.global_batch_size", "train.seq_length"]
 SET_BY_RUNNER = ["run_dir", "rng.seed", "train.train_iters"]
-DATA_KEYS = ["data.train", "data.valid", "data.tokenizer", "model.moe_router_hash_counts"]
+DATA_KEYS = ["data.train", "data.valid", "data.tokenizer", "model.moe_router_hash_counts", "checkpoint.load"]
 TOGETHER = "together"  # in reports: the mean over the sets
 SET_NAME = re.compile(r"\w[\w .-]*")  # that a file's name may hold and `granule analyze NAME=PREFIX` takes
 

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -217,6 +218,23 @@ def test_errors_name_the_place(tmp_path):
     with pytest.raises(SystemExit, match="hold no text"):
         run("--output", tmp_path / "out", "--text", tmp_path / "empty.txt", "--bytes")
     assert names_in(tmp_path / "out") == [".lock"], "nothing unfinished is left behind"
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "generation_config.json", "train.bin"])
+def test_files_of_others_are_not_written_over(tmp_path, books, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(SystemExit, match=f"{name}: is of no corpus"):
+        run("--output", tmp_path / "out", "--text", books, "--bytes")
+    assert names_in(tmp_path / "out") == [name] and (tmp_path / "out" / name).read_text() == "mine"
+
+
+def test_side_files_of_a_tokenizer_are_those_that_the_program_carries():
+    source = (Path(__file__).resolve().parents[2] / "src/train/checkpoint_directory.h").read_text()
+    named = dict(re.findall(r'char (k\w+)\[\] = "(.*?)"', source))
+    listed = source.partition("kTokenizerSideFiles = {")[2].partition("}")[0].replace("\n", " ").split(",")
+    carried = [named.get(item.strip(), item.strip().strip('"')) for item in listed]
+    assert sorted(carried) == sorted([vocabulary.CONFIG, *vocabulary.SIDE_FILES])
 
 
 def test_binary_and_hidden_files_are_left_out(tmp_path):

@@ -1,7 +1,10 @@
 """data/sources.py: which files are read, and text made of their content."""
 
+import os
 import sys
 from pathlib import Path
+
+import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "data"))
 
@@ -28,6 +31,20 @@ def test_directories_behind_links_are_read_once(tmp_path):
     (tmp_path / "link").symlink_to(elsewhere)
     assert sources.JsonlSource([tmp_path / "link"], "text").files == [tmp_path / "link" / "deep" / "x.txt"]
     assert sources.files_below(root, follow_links=False) == [root / "b" / "x.txt"]
+
+
+def test_a_directory_that_cannot_be_read_is_an_error(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(sources.SourceError, match="closed: Permission denied"):
+        sources.files_below(tmp_path)
 
 
 def test_long_texts_are_cut_at_blank_lines_without_loss():

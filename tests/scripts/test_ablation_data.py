@@ -37,10 +37,14 @@ def test_all_data_of_a_config_are_in_its_key(tmp_path, monkeypatch):
     def key() -> str:
         ablation_data.fingerprint.cache_clear()
         return ablation_suite.Variant("x", {"data.train": ["chats.jsonl"], "data.valid": ["valid"], "data.tokenizer": "words",
-                                            "model.moe_router_hash_counts": "counts"}, ranks=1).key()
+                                            "model.moe_router_hash_counts": "counts",
+                                            "checkpoint.load": "base"}, ranks=1).key()
 
     keys = {key()}
     for number, name in enumerate(("chats.jsonl", "valid.bin", "words", "counts"), 2):
         (tmp_path / name).write_text("made")
         keys.add(key())
         assert len(keys) == number, name
+    (tmp_path / "base/checkpoints/step-0000001").mkdir(parents=True)
+    (tmp_path / "base/checkpoints/step-0000001/manifest.json").write_text("hashes")
+    assert key() not in keys
