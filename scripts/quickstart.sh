@@ -6,6 +6,12 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cd "$ROOT"
 
+for override in "$@"; do
+  case "$override" in
+    run_dir=* | -*) echo "usage: scripts/quickstart.sh [key=value ...], but run_dir" >&2 && exit 2 ;;
+  esac
+done
+
 scripts/setup.sh
 
 say "corpus: the Python sources inside the torch wheel"

@@ -206,6 +206,13 @@ def facts_of(run: Run) -> dict[str, str]:
     def count(value: float | None) -> str:
         return "" if value is None else short(value)
 
+    def training_loss() -> str:
+        values = [value for _, _, value in run.series("lm loss")]
+        finite = number(run.last("lm loss"))
+        if not values or values[-1] is not None:
+            return finite
+        return f"not finite; last {finite}" if finite else "not finite"
+
     model, train, parallel = (run.config.get(section, {}) for section in ("model", "train", "parallel"))
     parameters = run.parameters() or (None, None)
     validation = [value for _, _, value in run.series("lm loss validation") if value is not None]
@@ -222,7 +229,8 @@ def facts_of(run: Run) -> dict[str, str]:
         "experts": experts,
         "steps": f'{last.get("step", 0)} {length_of(train)}',
         "tokens": count(last.get("consumed-tokens")),
-        "training loss (nats)": number(run.last("lm loss")),
+        "training loss (nats)": training_loss(),
+        "steps skipped": count(last.get("skipped-iterations") or None),
         "validation loss (nats)": number(run.last("lm loss validation")),
         "best validation loss": number(min(validation)) if validation else "",
         "validation perplexity": number(run.last("lm loss validation ppl"), ".3f"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 64, 14, 12, 42
+LEFT, RIGHT, TOP, BOTTOM = 74, 14, 12, 42
 MAX_POINTS = 400
 
 Point = tuple[float, float | None]

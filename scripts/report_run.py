@@ -40,7 +40,7 @@ class Run:
         self.name = directory.resolve().name
         self.records = read_records(directory / "metrics.jsonl")
         config = directory / "config.yaml"
-        self.config_text = config.read_text(encoding="utf-8") if config.is_file() else ""
+        self.config_text = config.read_text(encoding="utf-8", errors="replace") if config.is_file() else ""
         self.config = read_config(self.config_text)
         sample = directory / "sample.txt"
         self.sample = sample.read_text(encoding="utf-8", errors="replace") if sample.is_file() else ""

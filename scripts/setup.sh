@@ -5,6 +5,14 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
+case "${1:-}" in
+  "" | --tests | --cuda | --fuzz) ;;
+  *)
+    echo "usage: scripts/setup.sh [--tests | --cuda | --fuzz]" >&2
+    exit 2
+    ;;
+esac
+
 packages=(
   build-essential cmake ninja-build ccache git python3 python3-venv
   openmpi-bin libopenmpi-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev libspdlog-dev

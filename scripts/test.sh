@@ -5,6 +5,13 @@ set -uo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cd "$ROOT"
 
+case "${1:-}" in
+  "" | --quick | --gpu) ;;
+  *)
+    echo "usage: scripts/test.sh [--quick | --gpu]" >&2
+    exit 2
+    ;;
+esac
 status=0
 
 # Fails where there is no GPU: then nothing was tested.
