@@ -31,8 +31,7 @@ struct EvalArguments {
   std::vector<std::string> stops{"Question:", "</s>", "<|im_end|>"};
   std::string samples;
   bool json = false;
-  std::vector<std::string> of_tasks;    ///< options that were given and mean nothing for --task loss
-  std::vector<std::string> of_answers;  ///< and those that mean nothing but for --task answer
+  std::vector<std::string> of_tasks;  ///< options that were given and mean nothing for --task loss
 };
 
 void print_report(const nlohmann::ordered_json& report, bool as_json) {
@@ -103,10 +102,6 @@ void check_arguments(const EvalArguments& arguments) {
   if (arguments.task == kLossTask && !arguments.of_tasks.empty()) {
     throw UserError(ExitCode::kUsage, arguments.of_tasks.front() + " is for tasks of examples; --task loss has none");
   }
-  if (arguments.task != kLossTask && arguments.task != kAnswerTask && !arguments.of_answers.empty()) {
-    throw UserError(ExitCode::kUsage, arguments.of_answers.front() + " is for --task " + kAnswerTask +
-                                          "; --task " + arguments.task + " has no answers that the model writes");
-  }
   if (arguments.task != kLossTask && arguments.data.empty()) {
     throw UserError(ExitCode::kUsage, "--task " + arguments.task + " needs --data FILE ...: its examples");
   }
@@ -162,9 +157,6 @@ void add_eval_command(CLI::App& app, Command& chosen) {
   command->callback([&chosen, arguments, command] {
     for (const auto* name : {"--max-length", "--max-tokens", "--stop", "--samples"}) {
       if (command->count(name) > 0) arguments->of_tasks.emplace_back(name);
-    }
-    for (const auto* name : {"--max-tokens", "--stop"}) {
-      if (command->count(name) > 0) arguments->of_answers.emplace_back(name);
     }
     std::erase(arguments->stops, "");
     chosen = [=](World& world) { return eval_command(world, *arguments); };

@@ -8,7 +8,6 @@
 #include "bench/moe_cases.h"
 #include "comm/mpi_alltoallv.h"
 #include "model/dispatcher.h"
-#include "model/router_config.h"
 
 namespace granule {
 
@@ -71,9 +70,7 @@ void add_collectives(std::vector<TimedCase>& cases, World& world, int64_t elemen
 }  // namespace
 
 std::vector<TimedCase> comm_cases(World& world, const CommShape& shape) {
-  RouterConfig{.n_routed_experts = shape.n_routed_experts, .num_experts_per_tok = shape.num_experts_per_tok}
-      .check();
-  check_experts_over_ranks(shape.n_routed_experts, world.size());
+  check_experts(shape.n_routed_experts, shape.num_experts_per_tok, world.size());
   std::vector<TimedCase> cases;
   add_collectives(cases, world, shape.elements);
 

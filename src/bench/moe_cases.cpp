@@ -38,9 +38,6 @@ at::TensorOptions options_of(const MoeShape& shape, at::Device device) {
 }
 
 ModelConfig layer_config(const MoeShape& shape) {
-  if (shape.num_experts_per_tok > shape.n_routed_experts) {
-    throw ConfigError("--top-k", shape.num_experts_per_tok, "must not exceed --experts = ", shape.n_routed_experts);
-  }
   ModelConfig config;
   config.hidden_size = shape.hidden_size;
   config.num_attention_heads = 1;
@@ -111,7 +108,10 @@ struct ExpertsBench {
 
 }  // namespace
 
-void check_experts_over_ranks(int64_t num_experts, int num_ranks) {
+void check_experts(int64_t num_experts, int64_t num_chosen, int num_ranks) {
+  if (num_chosen > num_experts) {
+    throw ConfigError("--top-k", num_chosen, "must not exceed --experts = ", num_experts);
+  }
   if (num_experts % num_ranks == 0) return;
   throw ConfigError("--experts", num_experts, join_text("must be a multiple of the ", num_ranks, " ranks"));
 }
@@ -157,7 +157,7 @@ at::Tensor choose_by_load(const std::vector<double>& load_E, int64_t num_tokens,
 }
 
 std::vector<TimedCase> moe_cases(World& world, const MoeShape& shape) {
-  check_experts_over_ranks(shape.n_routed_experts, world.size());
+  check_experts(shape.n_routed_experts, shape.num_experts_per_tok, world.size());
   const auto device = open_device(world, shape.device);
   const auto layer = std::make_shared<LayerBench>(world, shape, device);
   world.all().barrier();

@@ -31,8 +31,8 @@ std::vector<double> expert_loads(const MoeShape& shape);
 at::Tensor choose_by_load(const std::vector<double>& load_E, int64_t num_tokens, int64_t num_chosen,
                           uint64_t seed);
 
-/// Throws ConfigError for experts that cannot be spread evenly.
-void check_experts_over_ranks(int64_t num_experts, int num_ranks);
+/// Throws ConfigError for experts that cannot be chosen, or be spread evenly.
+void check_experts(int64_t num_experts, int64_t num_chosen, int num_ranks);
 
 /// Forward and backward of the whole layer and of its routed experts; the experts are spread over all ranks.
 /// Shares are of the CPU's peak, on a GPU of a large product of matrices. Throws ConfigError for shapes no

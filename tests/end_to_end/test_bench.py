@@ -75,8 +75,8 @@ def test_data_benchmark_reads_the_batches_of_a_config(data, tmp_path):
 
 
 @pytest.mark.parametrize("arguments, code, complaint", [
-    (["moe", "--experts", "8", "--top-k", "9"], 2, "num_experts_per_tok"),
-    (["comm", "--experts", "4"], 2, "num_experts_per_tok = 7 must not exceed"),
+    (["moe", "--experts", "8", "--top-k", "9"], 2, "--top-k = "),
+    (["comm", "--experts", "4"], 2, "--top-k = 7 must not exceed"),
     (["moe", "--loads", "/nonexistent/loads.json"], 3, "/nonexistent/loads.json"),
     (["attention", "--heads", "6", "--kv-heads", "4"], 2, "--kv-heads"),
     (["moe", "--tokens", "-1"], 2, "--tokens"),

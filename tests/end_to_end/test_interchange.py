@@ -385,9 +385,10 @@ def test_what_cannot_be_is_refused_with_its_reason(trained, runs, directories, t
                                                           code=3).stderr
     (tmp_path / "begun").mkdir()
     (tmp_path / "begun" / "config.yaml").write_text("run_dir: mine\n")
-    assert "is the config of another run" in jobs.run("import", directories["llama"], tmp_path / "begun", ranks=None,
-                                                      code=3).stderr
-    assert (tmp_path / "begun" / "config.yaml").read_text() == "run_dir: mine\n"
+    for problem in ("is of no run", "is the config of another run"):
+        assert problem in jobs.run("import", directories["llama"], tmp_path / "begun", ranks=None, code=3).stderr
+        assert (tmp_path / "begun" / "config.yaml").read_text() == "run_dir: mine\n"
+        (tmp_path / "begun" / "lock").touch()
 
     shutil.copytree(directories["glm4_moe"], tmp_path / "half")
     config = json.loads((tmp_path / "half" / "config.json").read_text())
