@@ -7,7 +7,7 @@ from report import STYLE
 from report_chart import Chart, Series
 
 LEGEND_LINE = 20  # height
-LETTER = 6.6      # mean width at 12 px
+LETTER = 7.6      # mean width at 12 px of the wider fonts in place of system-ui
 
 
 def plain_style() -> str:
