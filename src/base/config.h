@@ -105,9 +105,9 @@ class SectionPrinter {
       SectionPrinter inner(out_, indent_ + 2);
       value.visit(inner);
     } else if constexpr (IsVector<T>::value) {
-      out_ += " " + list_to_yaml(value) + "\n";
+      append(list_to_yaml(value));
     } else {
-      out_ += " " + to_yaml(value) + "\n";
+      append(to_yaml(value));
     }
   }
 
@@ -123,6 +123,13 @@ class SectionPrinter {
   }
 
  private:
+  // Step by step: GCC 12 takes the sum of a short text and a std::string for a copy of 2^63 bytes.
+  void append(const std::string& value) {
+    out_ += ' ';
+    out_ += value;
+    out_ += '\n';
+  }
+
   std::string& out_;
   int indent_;
 };

@@ -63,7 +63,8 @@ class Loop {
       if (terminal_.descriptor >= 0) interrupt_.wait_for_input(terminal_.descriptor);
       if (!interrupt_.came() && std::getline(terminal_.in, line) && !interrupt_.came()) {
         if (line.ends_with('\r')) line.pop_back();
-        heard = "+" + replace_invalid_utf8(line);
+        heard = '+';
+        heard += replace_invalid_utf8(line);
       } else if (terminal_.interactive) {
         speak("\n");
       }

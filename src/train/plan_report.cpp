@@ -125,7 +125,7 @@ std::string memory_as_text(const Plan& plan) {
   table.add({"  gradients", gib(memory.gradients)});
   table.add({"  optimizer", gib(memory.optimizer)});
   table.add({"  activations", gib(memory.activations)});
-  if (memory.reused > 0) table.add({"  gradients in their place", "-" + gib(memory.reused)});
+  if (memory.reused > 0) table.add({"  gradients in their place", join_text("-", gib(memory.reused))});
   table.add({"  allowed", gib(plan.memory_limit())});
   return table.text();
 }
