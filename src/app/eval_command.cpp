@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "data/open_sources.h"
 #include "data/utf8.h"
+#include "train/answer_task.h"
 #include "train/evaluate.h"
 #include "train/evaluation_task.h"
 #include "train/trained_model.h"
@@ -18,7 +19,6 @@ namespace granule {
 namespace {
 
 constexpr const char* kLossTask = "loss";
-constexpr const char* kAnswerTask = "answer";
 
 struct EvalArguments {
   std::string model;

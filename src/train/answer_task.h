@@ -8,6 +8,9 @@
 
 namespace granule {
 
+/// What --task calls it.
+inline constexpr char kAnswerTask[] = "answer";
+
 /// `path`: JSONL of query and target (data/task_examples); the right number is what stands in the target
 /// behind the last "#### ", or all of it. The model goes on from the query greedily until one of the
 /// examinee's stop texts. Metrics, each with its standard error: exact_match_strict, the number behind the

@@ -18,7 +18,7 @@ struct Task {
 };
 
 constexpr std::array kTasks{Task{"choice", run_choice_task}, Task{"match", run_match_task},
-                            Task{"rolling", run_rolling_task}, Task{"answer", run_answer_task}};
+                            Task{"rolling", run_rolling_task}, Task{kAnswerTask, run_answer_task}};
 
 }  // namespace
 

@@ -29,6 +29,10 @@ void remove_others(const std::vector<CarriedFile>& files, const std::string& run
   }
 }
 
+bool hold_the_same(const std::string& tokenizer, const std::string& other) {
+  return read_text_file(tokenizer, kMaxTokenizerBytes) == read_text_file(other, kMaxTokenizerBytes);
+}
+
 // What ids mean; how text is cut into them may differ. Empty if the file is no tokenizer.json.
 std::map<int64_t, std::string> vocabulary_of(const std::string& path) {
   std::map<int64_t, std::string> vocabulary;
@@ -57,8 +61,7 @@ std::string tokenizer_of_model(const std::string& path) {
 
 void check_named_tokenizer(const std::string& tokenizer, const std::string& run_dir) {
   const auto own = own_tokenizer(run_dir);
-  if (own.empty() || !std::filesystem::exists(tokenizer)) return;
-  if (read_text_file(tokenizer, kMaxTokenizerBytes) == read_text_file(own, kMaxTokenizerBytes)) return;
+  if (own.empty() || !std::filesystem::exists(tokenizer) || hold_the_same(tokenizer, own)) return;
   throw ConfigError("data.tokenizer", tokenizer, "is another than ", own,
                     ", which the run has begun with; leave it out, or give another run_dir");
 }
@@ -86,11 +89,12 @@ DataConfig data_of_run(const RunConfig& config) {
 
 void check_vocabularies(const std::vector<std::string>& files, const std::string& tokenizer) {
   if (tokenizer.empty() || !std::filesystem::exists(tokenizer)) return;
-  std::set<std::string> same{tokenizer};
+  std::set<std::string> seen{tokenizer};
   std::map<int64_t, std::string> known;
   for (const auto& file : files) {
     const auto own = tokenizer_beside(file);
-    if (is_json_lines_file(file) || !std::filesystem::exists(own) || same.contains(own)) continue;
+    if (is_json_lines_file(file) || !std::filesystem::exists(own) || !seen.insert(own).second) continue;
+    if (hold_the_same(own, tokenizer)) continue;
     if (known.empty()) known = vocabulary_of(tokenizer);
     if (known.empty()) return;
     for (const auto& [id, token] : vocabulary_of(own)) {
@@ -101,7 +105,6 @@ void check_vocabularies(const std::vector<std::string>& files, const std::string
           found == known.end() ? "nothing" : "\"" + found->second + "\"",
           "; encode its text with that one, or name with data.tokenizer the one that all ids are of");
     }
-    same.insert(own);
   }
 }
 

@@ -21,6 +21,12 @@ RunConfig config_of(const std::string& train, const std::string& load) {
   return config;
 }
 
+// A new directory.
+std::string made(const TemporaryDirectory& temporary, const char* name) {
+  std::filesystem::create_directories(temporary.path(name));
+  return temporary.path(name);
+}
+
 TEST(RunTokenizer, IsThatOfTheModelThatIsLoadedUnlessOneIsNamed) {
   const DataDirectory directory;
   directory.write_bytes("tokenizer.json", "{}");
@@ -59,9 +65,7 @@ TEST(RunTokenizer, OfARunThatHasBegunIsItsOwn) {
 
 TEST(RunTokenizer, KeepsTheTokenizerAndItsSettings) {
   const TemporaryDirectory temporary;
-  const auto from = temporary.path("corpus"), to = temporary.path("run");
-  std::filesystem::create_directories(from);
-  std::filesystem::create_directories(to);
+  const auto from = made(temporary, "corpus"), to = made(temporary, "run");
   keep_tokenizer(from + "/tokenizer.json", to);
   EXPECT_EQ(existing_tokenizer(to), "");
   write_text_file_durably(from + "/tokenizer.json", "{1}");
@@ -76,8 +80,8 @@ TEST(RunTokenizer, KeepsTheTokenizerAndItsSettings) {
 
 TEST(RunTokenizer, KeepsNothingOfAnEarlierTokenizerUnlessTheRunHasBegun) {
   const TemporaryDirectory temporary;
-  const auto first = temporary.path("first"), second = temporary.path("second"), to = temporary.path("run");
-  for (const auto& path : {first, second, to}) std::filesystem::create_directories(path);
+  const auto first = made(temporary, "first"), second = made(temporary, "second"),
+             to = made(temporary, "run");
   for (const auto* name : {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}) {
     write_text_file_durably(first + "/" + name, "{1}");
   }
@@ -93,8 +97,7 @@ TEST(RunTokenizer, KeepsNothingOfAnEarlierTokenizerUnlessTheRunHasBegun) {
 
 TEST(RunTokenizer, TokenFilesOfAnotherVocabularyAreRefused) {
   const TemporaryDirectory temporary;
-  for (const auto* name : {"a", "b", "same", "none"})
-    std::filesystem::create_directories(temporary.path(name));
+  for (const auto* name : {"a", "b", "same", "none"}) made(temporary, name);
   const auto vocabulary = [](const char* merges, int id) {
     return join_text(R"({"added_tokens": [{"id": 2, "content": "<e>"}], "model": {"vocab": {"a": 0, "b": )",
                      id, R"(}, "merges": )", merges, "}}");
@@ -114,9 +117,8 @@ TEST(RunTokenizer, TokenFilesOfAnotherVocabularyAreRefused) {
 TEST(RunTokenizer, VocabulariesAreComparedByWhatIdsMean) {
   const DataDirectory directory;
   const auto tokens_of = [&](const char* name, const char* json) {
-    std::filesystem::create_directories(directory.path(name));
-    directory.write_bytes(std::string(name) + "/tokenizer.json", json);
-    return directory.path(std::string(name) + "/tokens");
+    write_text_file_durably(made(directory, name) + "/tokenizer.json", json);
+    return directory.path(name) + "/tokens";
   };
   tokens_of(
       "model",
@@ -147,9 +149,7 @@ TEST(RunTokenizer, TokenFilesBesideConversationsAreChecked) {
 
 TEST(RunTokenizer, KeepsWhatLiesBesideATokenizerThatIsNotThere) {
   const TemporaryDirectory temporary;
-  const auto from = temporary.path("model"), to = temporary.path("run");
-  std::filesystem::create_directories(from);
-  std::filesystem::create_directories(to);
+  const auto from = made(temporary, "model"), to = made(temporary, "run");
   write_text_file_durably(from + "/tokenizer.model", "pieces");
   keep_tokenizer(from + "/tokenizer.json", to);
   EXPECT_EQ(existing_tokenizer(to), "");
@@ -159,9 +159,7 @@ TEST(RunTokenizer, KeepsWhatLiesBesideATokenizerThatIsNotThere) {
 
 TEST(RunTokenizer, ARunThatHasBegunKeepsItsTokenizer) {
   const TemporaryDirectory temporary;
-  const auto from = temporary.path("corpus"), to = temporary.path("run");
-  std::filesystem::create_directories(from);
-  std::filesystem::create_directories(to);
+  const auto from = made(temporary, "corpus"), to = made(temporary, "run");
   write_text_file_durably(to + "/tokenizer.json", "{1}");
   write_text_file_durably(from + "/tokenizer.json", "{2}");
   keep_tokenizer(from + "/tokenizer.json", to);
